@@ -1,0 +1,1 @@
+"""Templates, methods and gates."""

@@ -1,0 +1,1 @@
+"""What people see, made from stored tables and densities."""

@@ -1,0 +1,1 @@
+"""Running a cohort: engine and outputs."""

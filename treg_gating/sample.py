@@ -1,0 +1,220 @@
+"""What one FCS data set holds: channels, events, spillover. Immutable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from treg_gating.errors import CompensationError
+
+__all__ = ["Channel", "EventState", "Sample", "SampleWarning", "Spillover"]
+
+MAX_CONDITION = 1e4
+MAX_OFF_DIAGONAL = 5.0
+DIAGONAL_TOLERANCE = 1e-3
+
+
+class EventState(StrEnum):
+    """How far the events of a sample have been processed."""
+
+    RAW = "raw"
+    COMPENSATED = "compensated"
+    TRANSFORMED = "transformed"
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One measured parameter.
+
+    Parameters
+    ----------
+    name : $PnN, the detector, unique in its file.
+    marker : $PnS, what was stained there; empty where the file names nothing.
+    range : $PnR, the largest value the instrument writes plus one; None where not given.
+    """
+
+    name: str
+    marker: str = ""
+    range: float | None = None
+
+    @property
+    def is_scatter(self) -> bool:
+        """Forward or side scatter, by the conventional name."""
+        return self.name.upper().startswith(("FSC", "SSC", "FS ", "SS ", "FS-", "SS-", "FS_", "SS_"))
+
+    @property
+    def is_time(self) -> bool:
+        """Acquisition time, by the name the FCS standard prescribes."""
+        return self.name.strip().lower() in {"time", "hdr-t"}
+
+
+@dataclass(frozen=True, slots=True)
+class SampleWarning:
+    """A readable oddity of a file.
+
+    Parameters
+    ----------
+    code : stable identifier such as ``W_TIMESTEP``.
+    text : what was found and how it was read.
+    """
+
+    code: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"[{self.code}] {self.text}"
+
+
+@dataclass(frozen=True, eq=False)
+class Spillover:
+    """A spillover matrix: row i holds what dye i puts into each detector.
+
+    Parameters
+    ----------
+    channels : detector names ($PnN), one a row and column.
+    matrix : shape (n, n); unit diagonal; fractions, not percent.
+    source : where it came from ("$SPILLOVER", a file name, "single stains").
+
+    Raises
+    ------
+    CompensationError : not square, not finite, diagonal not 1 ± 0.001, an off-diagonal element
+        beyond ± 5, or a condition number of 10⁴ or more.
+    """
+
+    channels: tuple[str, ...]
+    matrix: NDArray[np.float64]
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        matrix = np.array(self.matrix, dtype=np.float64)
+        object.__setattr__(self, "channels", tuple(self.channels))
+        _check_spillover(self.channels, matrix)
+        matrix.setflags(write=False)
+        object.__setattr__(self, "matrix", matrix)
+
+    @property
+    def inverse(self) -> NDArray[np.float64]:
+        """Compensation matrix: raw row vector @ inverse = compensated row vector."""
+        return np.linalg.inv(self.matrix)
+
+    @property
+    def condition(self) -> float:
+        """2-norm condition number."""
+        return float(np.linalg.cond(self.matrix))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Spillover, (self.channels, np.array(self.matrix), self.source))
+
+
+def _check_spillover(channels: Sequence[str], matrix: NDArray[np.float64]) -> None:
+    n = len(channels)
+    if matrix.shape != (n, n) or n == 0:
+        msg = f"spillover matrix has shape {matrix.shape} for {n} channels; expected ({n}, {n})"
+        raise CompensationError(msg)
+    if len(set(channels)) != n:
+        twice = sorted({name for name in channels if list(channels).count(name) > 1})
+        msg = f"spillover matrix names {', '.join(twice)} more than once"
+        raise CompensationError(msg)
+    if not np.isfinite(matrix).all():
+        msg = "spillover matrix holds values that are not finite numbers"
+        raise CompensationError(msg)
+    diagonal = np.diag(matrix)
+    if (np.abs(diagonal - 1) > DIAGONAL_TOLERANCE).any():
+        worst = int(np.argmax(np.abs(diagonal - 1)))
+        msg = (
+            f"spillover matrix has {diagonal[worst]:g} on its diagonal for {channels[worst]}; expected 1 "
+            "(fractions, not percent)"
+        )
+        raise CompensationError(msg)
+    off = np.abs(matrix - np.diag(diagonal))
+    if off.max(initial=0) > MAX_OFF_DIAGONAL:
+        row, column = np.unravel_index(int(np.argmax(off)), off.shape)
+        msg = (
+            f"spillover of {channels[row]} into {channels[column]} is {matrix[row, column]:g}; "
+            f"expected within ±{MAX_OFF_DIAGONAL:g}"
+        )
+        raise CompensationError(msg)
+    condition = np.linalg.cond(matrix)
+    if not condition < MAX_CONDITION:
+        msg = f"spillover matrix is (nearly) singular: condition number {condition:.3g}; expected below {MAX_CONDITION:g}"
+        raise CompensationError(msg)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """The events of one FCS data set with what is known of them.
+
+    Parameters
+    ----------
+    events : shape (n_events, n_channels), float32 or float64, read-only.
+    channels : one a column.
+    state : raw (as the instrument measured, on linear scale), compensated, or transformed.
+    spillover : the file's own matrix, or None.
+    keywords : the TEXT segment, keys in upper case with their ``$``.
+    warnings : readable oddities met on the way.
+    path : the file it came from; empty for data made in memory.
+    sha256 : hexadecimal digest of the very bytes that were parsed.
+    version : "FCS3.1" and so on.
+    """
+
+    events: NDArray[np.floating[Any]]
+    channels: tuple[Channel, ...]
+    state: EventState = EventState.RAW
+    spillover: Spillover | None = None
+    keywords: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[SampleWarning, ...] = ()
+    path: str = ""
+    sha256: str = ""
+    version: str = ""
+
+    def __post_init__(self) -> None:
+        if self.events.ndim != 2 or self.events.shape[1] != len(self.channels):
+            msg = f"events of shape {self.events.shape} for {len(self.channels)} channels"
+            raise ValueError(msg)
+        view = self.events.view()
+        view.setflags(write=False)
+        object.__setattr__(self, "events", view)
+        object.__setattr__(self, "keywords", MappingProxyType(dict(self.keywords)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (
+            Sample,
+            (self.events, self.channels, self.state, self.spillover, dict(self.keywords), self.warnings)
+            + (self.path, self.sha256, self.version),
+        )
+
+    @property
+    def n_events(self) -> int:
+        """Number of events."""
+        return int(self.events.shape[0])
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """$PnN of every column."""
+        return tuple(channel.name for channel in self.channels)
+
+    def index(self, name: str) -> int:
+        """Column of the channel whose $PnN is `name`; KeyError where there is none."""
+        try:
+            return self.channel_names.index(name)
+        except ValueError:
+            msg = f"no channel {name!r} in {self.path or 'sample'}; it has {', '.join(self.channel_names)}"
+            raise KeyError(msg) from None
+
+    def column(self, name: str) -> NDArray[np.floating[Any]]:
+        """Values of the channel whose $PnN is `name`, shape (n_events,), a read-only view."""
+        return self.events[:, self.index(name)]
+
+    def with_events(self, events: NDArray[np.floating[Any]], state: EventState) -> Sample:
+        """The same sample with other values and another state."""
+        return replace(self, events=events, state=state)
+
+    def with_warnings(self, *warnings: SampleWarning) -> Sample:
+        """The same sample with more warnings."""
+        return replace(self, warnings=self.warnings + warnings)
