@@ -142,7 +142,9 @@ def _check_spillover(channels: Sequence[str], matrix: NDArray[np.float64]) -> No
         raise CompensationError(msg)
     condition = np.linalg.cond(matrix)
     if not condition < MAX_CONDITION:
-        msg = f"spillover matrix is (nearly) singular: condition number {condition:.3g}; expected below {MAX_CONDITION:g}"
+        msg = (
+            f"spillover matrix is (nearly) singular: condition number {condition:.3g}; expected below {MAX_CONDITION:g}"
+        )
         raise CompensationError(msg)
 
 
