@@ -185,11 +185,8 @@ class Sample:
         object.__setattr__(self, "keywords", MappingProxyType(dict(self.keywords)))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (
-            Sample,
-            (self.events, self.channels, self.state, self.spillover, dict(self.keywords), self.warnings)
-            + (self.path, self.sha256, self.version),
-        )
+        values = (self.events, self.channels, self.state, self.spillover, dict(self.keywords), self.warnings)
+        return (Sample, (*values, self.path, self.sha256, self.version))
 
     @property
     def n_events(self) -> int:
