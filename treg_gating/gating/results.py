@@ -1,0 +1,211 @@
+"""What fitting and applying a template leaves behind: fitted gates, counts, flags. Plain and picklable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from treg_gating.gating.gates import Gate
+
+__all__ = [
+    "FittedGate",
+    "Flag",
+    "FlagLevel",
+    "GatePicture",
+    "GateStatus",
+    "PopulationCount",
+    "SampleFit",
+    "SampleResult",
+]
+
+
+class GateStatus(StrEnum):
+    """Where a final gate came from."""
+
+    FITTED = "fitted"  # the template's own method, on this sample (or this sample and its cohort)
+    FALLBACK = "fallback"  # a later rule of the template's chain
+    CONSENSUS = "consensus"  # the cohort's gate: the sample's own was absent or an outlier
+    FIXED = "fixed"  # numbers written in the template or imported
+    OVERRIDDEN = "overridden"  # by a person, with a reason
+    NOT_STAINED = "not_stained"  # the template marks the marker optional and the tube does not have it
+    FAILED = "failed"  # no rule of the chain held; the population and all below it are not estimable
+
+
+@dataclass(frozen=True, slots=True)
+class FittedGate:
+    """One gate of one sample.
+
+    Parameters
+    ----------
+    population, parent : names in the template.
+    sign : "+" for the events inside the gate, "-" for those outside.
+    gate : numbers, in the template's units; None when failed, not stained or combined.
+    status, rule, reason : where it came from, which rule fired, and why (in words).
+    standard_error : of each free number of the gate, same units; empty where not estimated.
+    own : the sample's own estimate where the final gate differs from it (shrunk or consensus).
+    n_events : events of the parent the gate was fitted on.
+    expression : for combined populations, the boolean expression over populations.
+    """
+
+    population: str
+    parent: str
+    sign: str
+    gate: Gate | None
+    status: GateStatus
+    rule: str
+    reason: str = ""
+    standard_error: tuple[float, ...] = ()
+    own: Gate | None = None
+    n_events: int = 0
+    expression: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PopulationCount:
+    """Events of one population in one sample.
+
+    Parameters
+    ----------
+    population, parent : names in the template.
+    n, n_parent : events; None where not estimable.
+    status : "ok", "not_stained" or "not_estimable".
+    reason : why it is not "ok".
+    mfi : median fluorescence of markers on this population, in compensated linear units.
+    """
+
+    population: str
+    parent: str
+    n: int | None
+    n_parent: int | None
+    status: str = "ok"
+    reason: str = ""
+    mfi: Mapping[str, float] = field(default_factory=dict)
+
+
+class FlagLevel(StrEnum):
+    """How much a flag weighs."""
+
+    NOTE = "note"  # for the record
+    REVIEW = "review"  # a person should look before the value is used
+    FAIL = "fail"  # the value is not used
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """Something a reader of the result must know.
+
+    Parameters
+    ----------
+    code : stable identifier such as ``FEW_CD4``.
+    text : what was met, with its number and the limit.
+    population : where it applies; empty for the whole tube.
+    """
+
+    code: str
+    level: FlagLevel
+    text: str
+    population: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class GatePicture:
+    """The density a gate was drawn on: enough to plot it, never the events.
+
+    Parameters
+    ----------
+    population, parent : the gate's population, and the population whose events are drawn.
+    dims : one or two dimensions, by name.
+    low, high : axis limits, in gate units, one a dimension (the same for every sample of a run).
+    counts : events per bin, shape (bins,) or (bins_x, bins_y), unsigned integers; events beyond the
+        limits are counted in the outermost bins.
+    control : the same for the matching control tube (FMO), or None.
+    """
+
+    population: str
+    parent: str
+    dims: tuple[str, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    counts: NDArray[np.unsignedinteger[Any]]
+    control: NDArray[np.unsignedinteger[Any]] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SampleFit:
+    """What pass 1 learns from one tube: its own gates, and small summaries for the cohort. Never events.
+
+    Parameters
+    ----------
+    tube_id : the tube in the sheet.
+    sha256 : digest of the bytes that were read; pass 2 must meet the same.
+    gates : own estimates, by population, in the template's order.
+    summaries : by population, whatever the gate's method wants from every sample (binned densities,
+        control quantiles); picklable and small.
+    widths : logicle width this tube asks for, by marker, in decades; absent where its data do not say.
+    """
+
+    tube_id: str
+    sha256: str
+    gates: Mapping[str, FittedGate]
+    summaries: Mapping[str, Any] = field(default_factory=dict)
+    widths: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class SampleResult:
+    """What pass 2 says of one tube; everything the tables and the report are made from.
+
+    Parameters
+    ----------
+    tube_id, file, subject, visit, batch, role : identity, as the sheet gives it.
+    status : "done" or "failed".
+    stage, code, reason : for a failed tube, where it failed, a stable code, and the whole message.
+    sha256, n_events : digest of the bytes read, and events in the file.
+    acquired, cytometer : $DATE and $BTIM as one text, and $CYT; empty where the file does not say.
+    panel : rows (marker, channel, how it was found).
+    compensation : what was used, in words ("$SPILLOVER of the file", a CSV's name, "none: already compensated").
+    spillover : the matrix used, as ``{"channels": [...], "matrix": [[...]]}``, or None.
+    transforms : by dimension, as :func:`treg_gating.transforms.transform_to_dict` gives them.
+    warnings : readable oddities met while reading.
+    counts, gates, flags, pictures : one entry a population, gate, flag, picture, in the template's order.
+    gate_interval : by population, % of the endpoint's denominator when each gate on its path moves by its
+        standard error: (low, high).
+    quality : numbers of the quality control ("margin_pct", "time_removed_pct", "singlet_pct" ...), percent.
+    """
+
+    tube_id: str
+    file: str
+    subject: str
+    visit: str
+    batch: str
+    role: str
+    status: str
+    stage: str = ""
+    code: str = ""
+    reason: str = ""
+    sha256: str = ""
+    n_events: int = 0
+    acquired: str = ""
+    cytometer: str = ""
+    panel: tuple[tuple[str, str, str], ...] = ()
+    compensation: str = ""
+    spillover: Mapping[str, Any] | None = None
+    transforms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    counts: tuple[PopulationCount, ...] = ()
+    gates: tuple[FittedGate, ...] = ()
+    flags: tuple[Flag, ...] = ()
+    pictures: tuple[GatePicture, ...] = ()
+    gate_interval: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    quality: Mapping[str, float] = field(default_factory=dict)
+
+    def count(self, population: str) -> PopulationCount | None:
+        """The count of a population, or None where the template has no such population."""
+        return next((count for count in self.counts if count.population == population), None)

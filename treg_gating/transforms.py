@@ -1,0 +1,166 @@
+"""Display transforms: from linear intensities to the scale gates are set on, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from treg_gating.errors import InputError
+
+__all__ = [
+    "Asinh",
+    "Linear",
+    "Logicle",
+    "Transform",
+    "estimate_logicle_width",
+    "transform_from_dict",
+    "transform_to_dict",
+]
+
+Values = NDArray[np.float64]
+
+
+class Transform(Protocol):
+    """A strictly increasing map of one channel's values."""
+
+    def apply(self, values: ArrayLike) -> Values:
+        """Linear units to the transform's scale; any shape."""
+
+    def inverse(self, values: ArrayLike) -> Values:
+        """The transform's scale to linear units; any shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """The identity: values stay in the instrument's units."""
+
+    def apply(self, values: ArrayLike) -> Values:
+        """Values as float64."""
+        return np.asarray(values, dtype=np.float64)
+
+    def inverse(self, values: ArrayLike) -> Values:
+        """Values as float64."""
+        return np.asarray(values, dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Asinh:
+    """arcsinh(x / cofactor) / scale.
+
+    Parameters
+    ----------
+    cofactor : linear units per unit of the argument; 150 is customary for flow cytometers, 5 for mass.
+    scale : divides the result. The default maps 2¹⁸ to about 0.9, so that steps are of the same
+        order as on a logicle scale.
+    """
+
+    cofactor: float = 150.0
+    scale: float = 9.0
+
+    def __post_init__(self) -> None:
+        _positive("asinh", cofactor=self.cofactor, scale=self.scale)
+
+    def apply(self, values: ArrayLike) -> Values:
+        """Linear units to asinh scale."""
+        result: Values = np.arcsinh(np.asarray(values, dtype=np.float64) / self.cofactor) / self.scale
+        return result
+
+    def inverse(self, values: ArrayLike) -> Values:
+        """Asinh scale to linear units."""
+        result: Values = np.sinh(np.asarray(values, dtype=np.float64) * self.scale) * self.cofactor
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class Logicle:
+    """Logicle of Parks, Roederer and Moore (Cytometry A 2006), as Gating-ML 2.0 defines it.
+
+    Parameters
+    ----------
+    t : top of the scale in linear units.
+    w : width of the quasi-linear region in decades, 0 ≤ w ≤ m/2.
+    m : decades of the whole scale.
+    a : additional negative decades.
+
+    The computation is FlowUtils' C code; t maps to 1.
+    """
+
+    t: float = 262144.0
+    w: float = 0.5
+    m: float = 4.5
+    a: float = 0.0
+
+    def __post_init__(self) -> None:
+        _positive("logicle", t=self.t, m=self.m)
+        if not 0 <= self.w <= self.m / 2:
+            msg = "logicle width is out of its range"
+            raise InputError(msg, found=f"w = {self.w:g}", expected=f"0 to m/2 = {self.m / 2:g}")
+
+    def apply(self, values: ArrayLike) -> Values:
+        """Linear units to logicle scale."""
+        from flowutils.transforms import logicle
+
+        return self._through(logicle, values)
+
+    def inverse(self, values: ArrayLike) -> Values:
+        """Logicle scale to linear units."""
+        from flowutils.transforms import logicle_inverse
+
+        return self._through(logicle_inverse, values)
+
+    def _through(self, function: Any, values: ArrayLike) -> Values:
+        array = np.array(values, dtype=np.float64)  # a copy: the C code must not write to the caller's array
+        flat = array.reshape(-1, 1)
+        if flat.size == 0:
+            return array
+        result: Values = function(flat, [0], t=self.t, m=self.m, w=self.w, a=self.a)
+        return result.reshape(array.shape)
+
+
+def estimate_logicle_width(values: ArrayLike, *, t: float = 262144.0, m: float = 4.5) -> float | None:
+    """Width of the logicle for one channel of one sample.
+
+    w = (m − log10(t / |r|)) / 2 with r the 5 % quantile of the negative values (Parks et al. 2006), clipped
+    to [0, m/2].
+
+    Parameters
+    ----------
+    values : compensated linear values, shape (n,).
+
+    Returns
+    -------
+    The width in decades, or None with fewer than 20 negative values: then the data do not say.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    negative = array[array < 0]
+    if negative.size < 20:
+        return None
+    r = abs(float(np.quantile(negative, 0.05)))
+    return float(np.clip((m - np.log10(t / r)) / 2, 0.0, m / 2))
+
+
+_KINDS: dict[str, type[Any]] = {"linear": Linear, "asinh": Asinh, "logicle": Logicle}
+
+
+def transform_to_dict(transform: Transform) -> dict[str, Any]:
+    """Plain values of a transform, its kind under ``transform``."""
+    names = {kind: name for name, kind in _KINDS.items()}
+    slots = getattr(type(transform), "__slots__", ())
+    return {"transform": names[type(transform)], **{slot: getattr(transform, slot) for slot in slots}}
+
+
+def transform_from_dict(values: dict[str, Any]) -> Transform:
+    """Rebuild a transform from :func:`transform_to_dict`."""
+    fields = {key: value for key, value in values.items() if key != "transform"}
+    transform: Transform = _KINDS[values["transform"]](**fields)
+    return transform
+
+
+def _positive(name: str, **values: float) -> None:
+    for key, value in values.items():
+        if not (np.isfinite(value) and value > 0):
+            msg = f"{name} {key} must be positive"
+            raise InputError(msg, found=f"{value:g}")
