@@ -1,0 +1,133 @@
+"""Where to cut, given each event's probability: lines and thresholds that hold what the mixture expects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from treg_gating.errors import GateFitError
+from treg_gating.gating.mixture import Binned
+
+__all__ = ["Boundary", "balanced_line", "balanced_threshold", "best_boundary"]
+
+Array = NDArray[np.float64]
+ANGLES = np.deg2rad(np.arange(2.5, 90, 2.5))
+RECALLS = (0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995)
+BOOTSTRAPS = 60
+ERROR_BINS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """A line, and how well it can do.
+
+    Parameters
+    ----------
+    normal : unit vector to the side of the population. offset : distance of the line along it, gate units.
+    recall : expected share of the population on that side. f1 : expected F1 of line (and threshold).
+    """
+
+    normal: tuple[float, float]
+    offset: float
+    recall: float
+    f1: float
+
+
+def best_boundary(data: Binned, posterior: Array, signs: Array) -> Boundary:
+    """Line on the first two columns of `data` with the best expected F1 under a balanced count.
+
+    With a third column the line is followed by a threshold on it; then the line may be generous, and how
+    generous is chosen too.
+
+    Parameters
+    ----------
+    data : pooled events, 2 or 3 columns. posterior : probability of the population at each bin, shape (n,).
+    signs : direction of the population on the two columns, +1 or −1 each.
+    """
+    weight = data.counts
+    wanted = weight * posterior
+    total = float(wanted.sum())
+    best: Boundary | None = None
+    for angle in ANGLES:
+        normal = np.array([signs[0] * np.cos(angle), signs[1] * np.sin(angle)])
+        along = data.points[:, :2] @ normal
+        order = np.argsort(-along, kind="stable")
+        taken, hits = np.cumsum(weight[order]), np.cumsum(wanted[order])
+        if data.points.shape[1] == 2:
+            at = min(int(np.searchsorted(taken, total)), len(order) - 1)
+            found = [(at, hits[at] / total)]
+        else:
+            found = []
+            for recall in RECALLS:
+                at = min(int(np.searchsorted(hits, recall * total)), len(order) - 1)
+                found.append(
+                    (
+                        at,
+                        _f1_of_threshold(
+                            data.points[order[: at + 1], 2], weight[order[: at + 1]], wanted[order[: at + 1]], total
+                        ),
+                    )
+                )
+        for at, f1 in found:
+            if best is None or f1 > best.f1:
+                best = Boundary(
+                    (float(normal[0]), float(normal[1])), float(along[order[at]]), float(hits[at] / total), float(f1)
+                )
+    if best is None or total <= 0:
+        msg = "the mixture expects no event of the population"
+        raise GateFitError(msg)
+    return best
+
+
+def _f1_of_threshold(values: Array, weight: Array, wanted: Array, total: float) -> float:
+    order = np.argsort(-values, kind="stable")
+    taken, hits = np.cumsum(weight[order]), np.cumsum(wanted[order])
+    at = min(int(np.searchsorted(taken, total)), len(order) - 1)
+    return float(2 * hits[at] / (taken[at] + total))
+
+
+def balanced_line(data: Binned, posterior: Array, normal: Array) -> tuple[float, float]:
+    """Offset at which the line holds the expected number of events, and its sampling error."""
+    return _balance(data.points[:, :2] @ normal, data.counts, data.counts * posterior)
+
+
+def balanced_threshold(values: Array, posterior: Array, expected: float) -> tuple[float, float]:
+    """Threshold above which `expected` events of `values` lie, and its sampling error.
+
+    Raises
+    ------
+    GateFitError : fewer than one event is expected, or more than there are.
+    """
+    if expected < 1 or expected > len(values):
+        msg = f"the mixture expects {expected:.1f} events of the population; the parent holds {len(values)}"
+        raise GateFitError(msg)
+    lost = expected - float(posterior.sum())  # of the population, but not in the parent
+    ones = np.ones(len(values))
+    order = np.argsort(-values, kind="stable")
+    cut = _cut(values[order], np.cumsum(ones), expected)
+    # The sampling error is found on a histogram, so that its cost does not grow with the tube.
+    edges = np.linspace(values.min(), values.max() + 1e-9, ERROR_BINS + 1)
+    counts, wanted = (np.histogram(values, edges, weights=weights)[0] for weights in (ones, posterior))
+    _, error = _balance((edges[:-1] + edges[1:]) / 2, counts, wanted, lost)
+    return cut, error
+
+
+def _balance(values: Array, counts: Array, wanted: Array, lost: float = 0.0) -> tuple[float, float]:
+    order = np.argsort(-values, kind="stable")
+    sorted_values, counts, wanted = values[order], counts[order], wanted[order]
+    cut = _cut(sorted_values, np.cumsum(counts), float(wanted.sum()) + lost)
+    rng = np.random.default_rng(int(counts.sum()))
+    draws = rng.poisson(counts, (BOOTSTRAPS, len(counts))).astype(np.float64)
+    share = np.divide(wanted, counts, out=np.zeros_like(wanted), where=counts > 0)
+    cuts = [_cut(sorted_values, np.cumsum(draw), float(draw @ share) + lost) for draw in draws]
+    return cut, float(np.std(cuts))
+
+
+def _cut(descending: Array, taken: NDArray[Any], expected: float) -> float:
+    """Value halfway between the last event taken and the first left out."""
+    at = int(np.clip(np.searchsorted(taken, expected), 0, len(descending) - 1))
+    after = min(at + 1, len(descending) - 1)
+    return float((descending[at] + descending[after]) / 2)

@@ -1,0 +1,100 @@
+"""One-dimensional densities on a grid: smoothed histograms, peaks, valleys. Independent of event order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from treg_gating.errors import GateFitError
+
+__all__ = ["Density", "Peak", "estimate_density", "find_peaks", "smooth"]
+
+BINS = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Density:
+    """A smoothed histogram.
+
+    Parameters
+    ----------
+    centres : bin centres, shape (bins,), in gate units.
+    counts : events per bin, shape (bins,).
+    smoothed : expected events per bin, shape (bins,).
+    bandwidth : standard deviation of the Gaussian kernel, in bins.
+    """
+
+    centres: NDArray[np.float64]
+    counts: NDArray[np.float64]
+    smoothed: NDArray[np.float64]
+    bandwidth: float
+
+    @property
+    def step(self) -> float:
+        """Width of a bin, in gate units."""
+        return float(self.centres[1] - self.centres[0])
+
+    def poisson_sd(self, height: float | NDArray[Any]) -> Any:
+        """Standard deviation of a smoothed count of this height: √(f / (2 √π h)) for a Gaussian kernel of h bins."""
+        return np.sqrt(np.maximum(height, 0) / (2 * np.sqrt(np.pi) * self.bandwidth))
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """A local maximum of a density: its bin, height, and topographic prominence (same units as height)."""
+
+    index: int
+    height: float
+    prominence: float
+
+
+def estimate_density(values: NDArray[np.floating[Any]], *, adjust: float = 1.0, minimum: int = 50) -> Density:
+    """Kernel density on a grid of 512 bins.
+
+    The bandwidth is Silverman's rule with the robust spread, min(SD, IQR / 1.349) (Silverman 1986,
+    eq. 3.31); the grid spans the 0.05 to 99.95 % quantiles plus five bandwidths; events beyond it count in its ends.
+
+    Raises
+    ------
+    GateFitError : fewer than `minimum` finite values, or no spread.
+    """
+    finite = np.asarray(values, dtype=np.float64)
+    finite = finite[np.isfinite(finite)]
+    if finite.size < minimum:
+        msg = f"{finite.size} events; at least {minimum} are needed for a density"
+        raise GateFitError(msg)
+    bottom, q1, q3, top = np.quantile(finite, [0.0005, 0.25, 0.75, 0.9995])
+    inner = np.clip(finite, bottom, top)
+    spreads = [spread for spread in (float(inner.std()), float(q3 - q1) / 1.349) if spread > 0]
+    if not spreads or not top > bottom:
+        msg = f"all events have nearly the same value ({finite[0]:g})"
+        raise GateFitError(msg)
+    width = adjust * 0.9 * min(spreads) * finite.size**-0.2
+    low, high = bottom - 5 * width, top + 5 * width
+    edges = np.linspace(low, high, BINS + 1)
+    counts = np.histogram(np.clip(finite, low, high), edges)[0].astype(np.float64)
+    bandwidth = max(width / (edges[1] - edges[0]), 0.5)
+    return Density((edges[:-1] + edges[1:]) / 2, counts, smooth(counts, bandwidth), bandwidth)
+
+
+def smooth(counts: NDArray[np.float64], bandwidth: float) -> NDArray[np.float64]:
+    """Convolve counts (…, bins) with a Gaussian of `bandwidth` bins; zero beyond the ends."""
+    from scipy.ndimage import gaussian_filter1d
+
+    result: NDArray[np.float64] = gaussian_filter1d(counts, bandwidth, axis=-1, mode="constant", truncate=5)
+    return result
+
+
+def find_peaks(smoothed: NDArray[np.float64], min_prominence: float) -> list[Peak]:
+    """Local maxima whose prominence is at least `min_prominence` of the highest, left to right."""
+    from scipy.signal import find_peaks as scipy_find_peaks
+
+    padded = np.concatenate([[0.0], smoothed, [0.0]])
+    indices, properties = scipy_find_peaks(padded, prominence=min_prominence * float(smoothed.max()))
+    return [
+        Peak(int(index) - 1, float(padded[index]), float(prominence))
+        for index, prominence in zip(indices, properties["prominences"], strict=True)
+    ]

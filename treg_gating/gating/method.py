@@ -1,0 +1,180 @@
+"""What a gating method is: parameters, and a fit from events to a gate.
+
+A method (parameters and ``fit(context) -> MethodFit``) is not a gate (numbers and ``contains``). Some methods
+learn from the cohort before they fit a sample: they also have ``summarise`` (what one tube tells the cohort)
+and ``pool`` (what the cohort makes of it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from difflib import get_close_matches
+from typing import Any, ClassVar, Protocol, get_type_hints, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from treg_gating.errors import InputError
+from treg_gating.gating.gates import Gate
+
+__all__ = [
+    "CohortMethod",
+    "FitContext",
+    "GatingMethod",
+    "Learner",
+    "MethodFit",
+    "argument",
+    "describe",
+    "parse_arguments",
+]
+
+Events = NDArray[np.float64]
+Model = Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class FitContext:
+    """What a method may look at.
+
+    Parameters
+    ----------
+    dims : the step's dimensions, by name.
+    events : shape (n, len(dims)): the events of the population the gate is fitted on, in gate units.
+    fetch : more columns of the same events: ``fetch(names)`` gives shape (n, len(names)); raises
+        GateFitError where a name is not measured in this tube.
+    model : what the cohort taught (cohort methods in pass 2), or None.
+    inside : mask of shape (n,): which of these events are in the step's parent (all, unless the gate is fitted
+        on another population than its parent).
+    memo : shared by the steps of one tube, for what several of them would compute alike.
+    """
+
+    dims: tuple[str, ...]
+    events: Events
+    fetch: Callable[[Sequence[str]], Events]
+    model: Model | None = None
+    batch: str = ""
+    inside: NDArray[np.bool_] | None = None
+    memo: dict[Any, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MethodFit:
+    """A gate fitted by a method.
+
+    Parameters
+    ----------
+    gate : the numbers.
+    reason : what the method saw, in words and numbers.
+    standard_error : of each free number of the gate, same units; empty where not estimated.
+    """
+
+    gate: Gate
+    reason: str = ""
+    standard_error: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Learner:
+    """One tube's contribution to what a cohort method learns."""
+
+    tube_id: str
+    batch: str
+    role: str
+    control_for: str
+    summary: Mapping[str, Any]
+
+
+class GatingMethod(Protocol):
+    """Parameters in a frozen dataclass, and a fit."""
+
+    def fit(self, context: FitContext) -> MethodFit:
+        """Gate for these events; GateFitError where they do not support one."""
+
+
+@runtime_checkable
+class CohortMethod(Protocol):
+    """A method that learns from the cohort first."""
+
+    learns_from: ClassVar[str]  # "samples" (baseline and control donors) or "controls" (FMO tubes)
+
+    def fit(self, context: FitContext) -> MethodFit:
+        """Gate for these events given ``context.model``; GateFitError where that is None or does not fit."""
+
+    def summarise(self, context: FitContext) -> Mapping[str, Any]:
+        """What this tube tells the cohort: arrays and plain values only, small, independent of event order."""
+
+    def pool(self, learners: Sequence[Learner]) -> Model:
+        """What the cohort teaches; GateFitError where it teaches nothing."""
+
+
+def argument(default: Any, meaning: str, unit: str = "") -> Any:
+    """Dataclass field of a method: its default, meaning and unit, for the parser and for `treg-gating methods`."""
+    return field(default=default, metadata={"meaning": meaning, "unit": unit})
+
+
+def parse_arguments(kind: type[Any], text: str, *, file: str = "", where: str = "") -> Any:
+    """Build a method from ``"key=value; key=value"``; never evaluates anything.
+
+    Raises
+    ------
+    InputError : not key=value, unknown key, given twice, or a value that is not of the argument's type.
+    """
+    types = get_type_hints(kind)
+    known = {item.name for item in fields(kind)}
+    values: dict[str, Any] = {}
+    for part in filter(None, (piece.strip() for piece in text.split(";"))):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals:
+            msg = f"argument {part!r} is not key=value"
+            raise InputError(msg, file=file, where=where, expected="key=value; key=value")
+        if key not in known:
+            near = get_close_matches(key, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else ""
+            msg = f"unknown argument {key!r}"
+            raise InputError(msg, file=file, where=where, expected=", ".join(sorted(known)) or "none", action=hint)
+        if key in values:
+            msg = f"argument {key!r} is given twice"
+            raise InputError(msg, file=file, where=where)
+        values[key] = _convert(value, types[key], key, file, where)
+    missing = [item.name for item in fields(kind) if item.default is MISSING and item.name not in values]
+    if missing:
+        msg = f"argument {missing[0]!r} is missing"
+        raise InputError(msg, file=file, where=where, expected="; ".join(f"{name}=…" for name in missing))
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise InputError(str(error), file=file, where=where, found=text) from None
+
+
+def _convert(value: str, kind: Any, key: str, file: str, where: str) -> Any:
+    converters: dict[Any, Callable[[str], Any]] = {
+        float: float,
+        int: int,
+        str: str,
+        bool: lambda text: {"true": True, "yes": True, "false": False, "no": False}[text.lower()],
+        tuple[str, ...]: lambda text: tuple(filter(None, (name.strip() for name in text.split(",")))),
+    }
+    try:
+        return converters[kind](value)
+    except (ValueError, KeyError):
+        name = getattr(kind, "__name__", str(kind))
+        msg = f"argument {key!r} cannot be read"
+        raise InputError(msg, file=file, where=where, found=repr(value), expected=name) from None
+
+
+def describe(kind: type[Any]) -> list[tuple[str, str, str, str]]:
+    """Rows (argument, default, unit, meaning) of a method, from its dataclass fields."""
+    return [
+        (
+            item.name,
+            "required" if item.default is MISSING else _shown(item.default),
+            str(item.metadata.get("unit", "")),
+            str(item.metadata.get("meaning", "")),
+        )
+        for item in fields(kind)
+    ]
+
+
+def _shown(value: Any) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)

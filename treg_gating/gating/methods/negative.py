@@ -1,0 +1,48 @@
+"""Thresholds from the tube's own negative events, where no control tube exists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from treg_gating.errors import GateFitError
+from treg_gating.gating.density import estimate_density
+from treg_gating.gating.gates import Interval
+from treg_gating.gating.method import FitContext, MethodFit, argument
+
+__all__ = ["NegativePeak"]
+
+BOOTSTRAPS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class NegativePeak:
+    """Threshold a number of standard deviations above the mode of the negative peak.
+
+    The parent's own negative peak is mirrored about its mode: the SD is the 68.27 % quantile of the distances of the
+    events below the mode, where no positive event lies.
+
+    Source: the mirrored negative peak, measured against manual gates on real Treg files; half-sample
+    spread, as in the internal-negative gates of FOXP3 by CD3− or CD8+ cells of the same tube.
+    Fails: a positive population larger than the negative one; a negative peak skewed to the right.
+    """
+
+    k: float = argument(3.0, "standard deviations above the mode", "SD")
+    adjust: float = argument(1.5, "factor on Silverman's bandwidth when the mode is sought")
+    minimum: int = argument(200, "fewest events to fit on", "events")
+
+    def fit(self, context: FitContext) -> MethodFit:
+        """Interval [mode + k SD, ∞)."""
+        values = context.events[:, 0]
+        values = values[np.isfinite(values)]
+        density = estimate_density(values, adjust=self.adjust, minimum=self.minimum)
+        mode = float(density.centres[int(np.argmax(density.smoothed))])
+        below = mode - values[values < mode]
+        if below.size < self.minimum / 4:
+            msg = f"{below.size} events below the mode at {mode:.3f}; at least {self.minimum // 4} are needed"
+            raise GateFitError(msg)
+        spread = float(np.quantile(below, 0.6827))
+        error = float(np.hypot(spread / np.sqrt(below.size), self.k * spread / np.sqrt(2 * below.size)))
+        reason = f"negative peak at {mode:.3f}, SD {spread:.3f} from its lower half, + {self.k:g} SD"
+        return MethodFit(Interval(context.dims, low=mode + self.k * spread), reason, (error,))
