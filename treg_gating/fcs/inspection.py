@@ -1,0 +1,60 @@
+"""What is found while one file is read: an error to raise, or warnings to keep."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from treg_gating.errors import FCSError
+from treg_gating.fcs.codes import ERRORS, WARNINGS
+from treg_gating.sample import SampleWarning
+
+__all__ = ["Inspection", "shown"]
+
+_INTEGER = re.compile(r"\+?[0-9]{1,18}")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """`value` as it may stand in a message: quoted, without control characters, cut to `limit`."""
+    text = ascii(value) if isinstance(value, bytes) else repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+@dataclass
+class Inspection:
+    """The one place through which every fault of a file goes.
+
+    Parameters
+    ----------
+    path : the file, for messages.
+    """
+
+    path: str
+    warnings: list[SampleWarning] = field(default_factory=list)
+
+    def refuse(self, code: str, problem: str, *, where: str = "", found: str = "", expected: str = "") -> NoReturn:
+        """Raise the error, with the action that goes with its code."""
+        action = ERRORS[code][1]
+        raise FCSError(code, problem, file=self.path, where=where, found=found, expected=expected, action=action)
+
+    def warn(self, code: str, text: str) -> None:
+        """Keep a warning."""
+        if code not in WARNINGS:
+            raise KeyError(code)
+        self.warnings.append(SampleWarning(code, text))
+
+    def integer(self, text: str, where: str, code: str = "E_KEYWORD") -> int:
+        """A whole number ≥ 0 in plain digits, blanks around it allowed."""
+        digits = text.strip()
+        if not _INTEGER.fullmatch(digits):
+            self.refuse(code, "not a whole number", where=where, found=shown(text), expected="digits")
+        return int(digits)
+
+    def number(self, text: str, where: str) -> float:
+        """A finite decimal number with a point, blanks around it allowed."""
+        digits = text.strip()
+        if not _NUMBER.fullmatch(digits) or not abs(float(digits)) < 1e300:
+            self.refuse("E_KEYWORD", "not a number", where=where, found=shown(text), expected="a decimal number")
+        return float(digits)

@@ -1,0 +1,230 @@
+"""Whether DATA can be what an instrument wrote: every check of values, in one pass beside decoding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from treg_gating.fcs.inspection import Inspection
+
+if TYPE_CHECKING:
+    from treg_gating.fcs.data import Decoder
+
+__all__ = ["Checks", "longest_zero_run", "repeated_run"]
+
+Array = NDArray[Any]
+
+LARGEST = 1e15
+SMALLEST = 1e-20
+IMPLAUSIBLE_SHARE = 0.01
+BACKWARD_SHARE = 0.01
+RUN = 16  # events; a lost page of 4 KiB holds at least so many of up to 240 bytes
+PAGE = 4096
+SAMPLED = 16384
+
+
+def run_limit(event_bytes: int) -> int:
+    """All-zero events in a row that are refused: 16, or fewer where a page holds fewer."""
+    limit = RUN
+    while limit > 2 and limit > PAGE // event_bytes - 1:
+        limit //= 2
+    return limit
+
+
+def longest_zero_run(zero: NDArray[np.bool_], carried: int) -> tuple[int, int]:
+    """Longest run of True, and the one at the end; `carried` True values stand before the first."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], np.ones(carried, int), zero.astype(int), [0]))))
+    if not len(edges):
+        return 0, 0
+    runs = edges[1::2] - edges[::2]
+    return int(runs.max()), int(runs[-1]) if zero[-1] else 0
+
+
+def repeated_run(prints: NDArray[np.uint32]) -> tuple[int, int] | None:
+    """Two places where the same 16 fingerprints follow each other, or None.
+
+    One event in eight, chosen by its own content, is looked up; only where two of those agree are the following
+    ones compared.
+    """
+    mixed = prints * np.uint32(2654435761)
+    anchors = np.flatnonzero(mixed[: len(mixed) - RUN + 1] >> np.uint32(29) == 0)
+    keys = prints[anchors]
+    ordered = np.sort(keys)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(twice):
+        return None
+    anchors = anchors[np.isin(keys, np.unique(twice))]
+    anchors = anchors[np.argsort(prints[anchors], kind="stable")]
+    first, second = anchors[:-1], anchors[1:]
+    for ahead in range(RUN):
+        same = prints[first + ahead] == prints[second + ahead]
+        first, second = first[same], second[same]
+    return (int(first[0]), int(second[0])) if len(first) else None
+
+
+class Checks:
+    """Looks at every chunk as it passes, judges at the end.
+
+    Parameters
+    ----------
+    decoder : how events are laid out.
+    wanted : the columns that are decoded; runs, repeats and Time are checked whatever they are.
+    n_events : number of events to come.
+    """
+
+    def __init__(self, decoder: Decoder, wanted: tuple[int, ...], n_events: int, inspection: Inspection) -> None:
+        self._decoder = decoder
+        self._parameters = [decoder.parameters[i] for i in wanted]
+        self._wanted = wanted
+        self._n = n_events
+        self._inspection = inspection
+        self._low = np.full(len(wanted), np.inf)
+        self._high = np.full(len(wanted), -np.inf)
+        self._float_rows = [row for row, p in enumerate(self._parameters) if p.kind != "I"]
+        self._stride = max(1, n_events // SAMPLED)
+        self._sampled = self._implausible = 0
+        self._zeros = 0
+        self._clock = next((i for i, p in enumerate(decoder.parameters) if p.channel.is_time), None)
+        self._last_time = -np.inf
+        self._backward = 0
+        bits = sum(p.bits for p in decoder.parameters)
+        floats = all(p.kind != "I" for p in decoder.parameters)
+        self._limit = run_limit(max(1, bits // 8))
+        self._prints = np.empty(n_events, np.uint32) if floats and n_events >= 2 * RUN else None
+
+    def look(self, first: int, rows: Array, part: Array) -> None:
+        """Take note of a chunk: `rows` as stored, `part` as decoded and not yet scaled, shape (columns, events)."""
+        if len(self._wanted):
+            np.minimum(self._low, part.min(axis=1), out=self._low)
+            np.maximum(self._high, part.max(axis=1), out=self._high)
+        self._look_for_zeros(first, rows)
+        self._look_at_magnitudes(part)
+        self._look_at_time(rows, part)
+        if self._prints is not None:
+            whole = (
+                part
+                if len(self._wanted) == len(self._decoder.parameters) and part.itemsize * len(part) == rows.shape[1]
+                else None
+            )
+            words = rows.view(np.uint32).T if whole is None else whole.view(np.uint32)
+            if whole is None or part.itemsize == 4:
+                self._prints[first : first + len(rows)] = np.add.reduce(words, axis=0, dtype=np.uint32)
+            else:
+                folded = np.add.reduce(part.view(np.uint64), axis=0, dtype=np.uint64)
+                self._prints[first : first + len(rows)] = (folded ^ (folded >> np.uint64(32))).astype(np.uint32)
+
+    def _look_for_zeros(self, first: int, rows: Array) -> None:
+        if not self._zeros and rows[:: self._limit].any(axis=1).all() and rows[-1].any():
+            return
+        longest, self._zeros = longest_zero_run(np.logical_not(rows.any(axis=1)), self._zeros)
+        if longest >= self._limit:
+            self._inspection.refuse(
+                "E_ZERO_RUN",
+                "all values of consecutive events are zero",
+                where=f"DATA, event {first + 1} or later",
+                found=f"{longest} events of zeros in a row",
+                expected=f"fewer than {self._limit}",
+            )
+
+    def _look_at_magnitudes(self, part: Array) -> None:
+        if not self._float_rows:
+            return
+        sample = np.abs(part[self._float_rows, :: self._stride])
+        self._sampled += sample.size
+        self._implausible += int(np.count_nonzero(~(sample <= LARGEST) | ((sample < SMALLEST) & (sample > 0))))
+
+    def _look_at_time(self, rows: Array, part: Array) -> None:
+        if self._clock is None:
+            return
+        if self._clock in self._wanted:
+            time = part[self._wanted.index(self._clock)]
+        else:
+            time = np.empty(len(rows), np.float64)
+            self._decoder.fill(rows, [self._clock], time[np.newaxis])
+        self._backward += int(np.count_nonzero(time[1:] < time[:-1])) + int(time[0] < self._last_time)
+        self._last_time = float(time[-1])
+
+    def judge(self, out: Array) -> None:
+        """Refuse or warn, when all chunks have passed; `out` is the scaled result."""
+        if self._n == 0:
+            return
+        self._judge_magnitudes()
+        self._judge_integers()
+        self._judge_nonfinite(out)
+        self._judge_time()
+        self._judge_repeats()
+
+    def _judge_magnitudes(self) -> None:
+        if self._implausible > IMPLAUSIBLE_SHARE * self._sampled:
+            self._inspection.refuse(
+                "E_VALUES",
+                "values no instrument writes; the byte order or an offset is wrong, or a channel holds none",
+                where="DATA",
+                found=f"{self._implausible} of {self._sampled} values looked at",
+                expected=f"magnitudes between {SMALLEST:g} and {LARGEST:g}, at most {IMPLAUSIBLE_SHARE:.0%} beyond",
+            )
+        peak = np.fmax(np.abs(self._low), np.abs(self._high))
+        for row in self._float_rows:
+            if LARGEST < peak[row] < np.inf:
+                self._inspection.warn("W_MAGNITUDE", f"{self._name(row)} holds a value of {peak[row]:.3g}")
+
+    def _judge_integers(self) -> None:
+        for row, parameter in enumerate(self._parameters):
+            if parameter.kind != "I":
+                continue
+            largest = parameter.channel.range or 0.0
+            mask = 2.0 ** np.ceil(np.log2(largest))
+            highest = self._high[row]
+            if highest >= mask or highest > 2.0**53:
+                self._inspection.refuse(
+                    "E_RANGE",
+                    f"values of {self._name(row)} lie beyond its range; masking would wrap them",
+                    where="$PnR",
+                    found=f"{highest:.0f}",
+                    expected=f"below {min(mask, 2.0**53):.0f}",
+                )
+            if highest >= largest:
+                self._inspection.warn("W_RANGE", f"{self._name(row)} reaches {highest:.0f} with a $PnR of {largest:g}")
+
+    def _judge_nonfinite(self, out: Array) -> None:
+        for row in range(len(self._wanted)):
+            low, high = self._low[row], self._high[row]
+            if not (np.isfinite(low) and np.isfinite(high)):
+                bad = int(np.count_nonzero(~np.isfinite(out[row])))
+                if bad == self._n:
+                    self._inspection.refuse("E_VALUES", f"{self._name(row)} holds no finite value", where="DATA")
+                self._inspection.warn("W_NONFINITE", f"{self._name(row)} holds {bad} NaN or infinite values")
+            elif low == high and self._n >= RUN:
+                self._inspection.warn("W_CONSTANT", f"{self._name(row)} holds the one value {low:g}")
+
+    def _judge_time(self) -> None:
+        if self._backward > BACKWARD_SHARE * self._n:
+            self._inspection.refuse(
+                "E_TIME",
+                "Time runs backwards",
+                where="DATA",
+                found=f"{self._backward} of {self._n} steps",
+                expected=f"at most {BACKWARD_SHARE:.0%}",
+            )
+        if self._backward:
+            self._inspection.warn(
+                "W_TIME", f"Time runs backwards {self._backward} times: joined acquisitions or a clock that wrapped"
+            )
+
+    def _judge_repeats(self) -> None:
+        everything = len(self._wanted) == len(self._decoder.parameters)
+        if everything and self._n >= RUN and (self._low == self._high).all():
+            self._inspection.refuse("E_REPEATED", "all events are the same", where="DATA", found=f"{self._n} events")
+        again = None if self._prints is None else repeated_run(self._prints)
+        if again is not None:
+            self._inspection.refuse(
+                "E_REPEATED",
+                "consecutive events occur twice, bit for bit",
+                where=f"DATA, event {again[1] + 1}",
+                found=f"the {RUN} events from {again[0] + 1}",
+            )
+
+    def _name(self, row: int) -> str:
+        return self._parameters[row].channel.name
