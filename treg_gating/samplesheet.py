@@ -1,0 +1,205 @@
+"""The sample sheet: which file is whose tube. Every fault at once, with its row.
+
+CSV (comma, semicolon or tab; UTF-8, UTF-16 or Western European) or XLSX. Columns: file, subject, visit; optional
+batch, role, control_for, tube_id, date, day, dataset, markers, lymphocytes_per_ul, cd4_per_ul, comment; other names
+for them stand in :data:`treg_gating.sheet_columns.COLUMNS`. Text stays text. A column that tells the treatment is set
+aside: its cells are not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+
+from treg_gating.errors import InputError, SampleSheetError
+from treg_gating.sheet_checks import check_rows, name_tubes
+from treg_gating.sheet_columns import COLUMNS, HeaderReading, Role
+from treg_gating.sheet_files import FileFinder
+from treg_gating.sheet_markers import parse_inline_mapping, read_marker_mapping
+from treg_gating.sheet_rows import Draft, RowReader
+from treg_gating.sheet_table import Table, read_table
+from treg_gating.study_plan import Study
+
+__all__ = [
+    "COLUMNS",
+    "Role",
+    "SampleSheet",
+    "Tube",
+    "parse_inline_mapping",
+    "read_marker_mapping",
+    "read_samplesheet",
+]
+
+
+@dataclass(frozen=True)
+class Tube:
+    """One tube of a study.
+
+    Parameters
+    ----------
+    tube_id : unique in its sheet.
+    file : as written in the sheet.
+    path : the file, resolved, below the data folder.
+    subject, visit : text; visit as planned. Empty where a control belongs to none.
+    batch : tubes stained and acquired together.
+    role : what the tube is for.
+    control_for : the marker that an FMO leaves out or a single stain holds, as written; else empty.
+    row : line of the CSV file, or row in Excel.
+    dataset : number of the data set in a file of several, from 1; None where not said.
+    markers : detector → marker, where the sheet says so.
+    date : collection, ISO; empty where not said.
+    day : study day of the collection.
+    lymphocytes_per_ul, cd4_per_ul : absolute counts, cells/µL.
+    comment : as written.
+    """
+
+    tube_id: str
+    file: str
+    path: Path
+    subject: str
+    visit: str
+    batch: str
+    role: Role = Role.SAMPLE
+    control_for: str = ""
+    row: int = 0
+    dataset: int | None = None
+    markers: Mapping[str, str] = field(default_factory=dict, hash=False)
+    date: str = ""
+    day: int | None = None
+    lymphocytes_per_ul: float | None = None
+    cd4_per_ul: float | None = None
+    comment: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "markers", MappingProxyType(dict(self.markers)))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Tubes go to the workers; a read-only view of a dict cannot be pickled.
+        values = [getattr(self, item.name) for item in fields(self)]
+        return (Tube, tuple(dict(value) if isinstance(value, Mapping) else value for value in values))
+
+
+@dataclass(frozen=True)
+class SampleSheet:
+    """A sheet without faults.
+
+    Parameters
+    ----------
+    tubes : one a row, in the sheet's order.
+    path : the sheet.
+    set_aside : headers of treatment columns that were not read; the run says so.
+    warnings : what a reader should know.
+    sha256 : digest of the sheet.
+    """
+
+    tubes: tuple[Tube, ...]
+    path: Path
+    set_aside: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    sha256: str = ""
+
+    @property
+    def samples(self) -> tuple[Tube, ...]:
+        """The tubes that are counted."""
+        return tuple(tube for tube in self.tubes if tube.role is Role.SAMPLE)
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Subjects with a sample, in the sheet's order."""
+        return tuple(dict.fromkeys(tube.subject for tube in self.samples))
+
+    @property
+    def visits(self) -> tuple[str, ...]:
+        """Visits with a sample, in the sheet's order."""
+        return tuple(dict.fromkeys(tube.visit for tube in self.samples))
+
+    @property
+    def batches(self) -> tuple[str, ...]:
+        """Batches, in the sheet's order."""
+        return tuple(dict.fromkeys(tube.batch for tube in self.tubes))
+
+
+def read_samplesheet(
+    path: str | Path, *, data_dir: str | Path | None = None, study: Study | None = None
+) -> SampleSheet:
+    """Read and check a sample sheet; no event of any file is read.
+
+    Parameters
+    ----------
+    path : CSV or XLSX.
+    data_dir : folder below which the files lie; without it, the sheet's own folder.
+    study : planned visits; a sample at any other visit is a fault. Without it, spellings that differ in case and
+        blanks are one visit.
+
+    Raises
+    ------
+    SampleSheetError : ``faults`` holds every fault in the order of the rows.
+    """
+    sheet = Path(path)
+    root = _data_root(sheet, data_dir)
+    header = HeaderReading(sheet.name, required=("file",))
+    table = read_table(sheet, header.pick)
+    reader = _reader(sheet, root, table, study)
+    _require_columns(header, table, reader)
+    drafts = [reader.read(row) for row in table.rows]
+    check_rows(drafts, reader.fault)
+    faults = [*header.faults, *_in_order((*table.faults, *reader.faults))]
+    if not table.rows and not faults:
+        faults.append(InputError("the sheet lists no tube", file=sheet.name, expected="a row a tube"))
+    if faults:
+        raise SampleSheetError(faults)
+    names, renamed = name_tubes(drafts)
+    return SampleSheet(
+        tubes=tuple(_tube(draft, name) for draft, name in zip(drafts, names, strict=True)),
+        path=sheet,
+        set_aside=tuple(header.set_aside),
+        warnings=(*table.notes, *header.warnings, *_defaults(reader.filled), *reader.warnings, *renamed),
+        sha256=table.sha256,
+    )
+
+
+def _data_root(sheet: Path, data_dir: str | Path | None) -> Path:
+    if data_dir is None:
+        return sheet.parent
+    root = Path(data_dir)
+    if not root.is_dir():
+        raise SampleSheetError([InputError("the data folder does not exist", file=str(root), expected="a folder")])
+    return root
+
+
+def _reader(sheet: Path, root: Path, table: Table, study: Study | None) -> RowReader:
+    filled = frozenset(name for row in table.rows for name, cell in row.cells.items() if cell.text or cell.problem)
+    files = FileFinder(root, sheet.name)
+    beside = FileFinder(sheet.parent, sheet.name)
+    return RowReader(sheet.name, files, (beside, files), filled, study)
+
+
+def _require_columns(header: HeaderReading, table: Table, reader: RowReader) -> None:
+    """Subject and visit are needed as soon as one tube is a sample."""
+    roles = {reader.role_of(row) for row in table.rows}
+    if "role" not in reader.filled or Role.SAMPLE in roles:
+        header.require("subject", "visit", headers=table.headers)
+
+
+def _in_order(faults: Sequence[InputError]) -> list[InputError]:
+    def row(fault: InputError) -> int:
+        digits = fault.where.removeprefix("row ").split(",")[0]
+        return int(digits) if digits.isdecimal() else 0
+
+    return sorted(faults, key=row)
+
+
+def _tube(draft: Draft, name: str) -> Tube:
+    values = {item.name: getattr(draft, item.name) for item in fields(draft)}
+    return Tube(**{**values, "tube_id": name})
+
+
+def _defaults(filled: frozenset[str]) -> list[str]:
+    notes = []
+    if "role" not in filled:
+        notes.append("The sheet has no roles: every tube is a sample.")
+    if "batch" not in filled:
+        notes.append("The sheet has no batches: all tubes are batch '1'.")
+    return notes
