@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from treg_gating.flags import Flag, FlagLevel
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -87,31 +89,6 @@ class PopulationCount:
     status: str = "ok"
     reason: str = ""
     mfi: Mapping[str, float] = field(default_factory=dict)
-
-
-class FlagLevel(StrEnum):
-    """How much a flag weighs."""
-
-    NOTE = "note"  # for the record
-    REVIEW = "review"  # a person should look before the value is used
-    FAIL = "fail"  # the value is not used
-
-
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """Something a reader of the result must know.
-
-    Parameters
-    ----------
-    code : stable identifier such as ``FEW_CD4``.
-    text : what was met, with its number and the limit.
-    population : where it applies; empty for the whole tube.
-    """
-
-    code: str
-    level: FlagLevel
-    text: str
-    population: str = ""
 
 
 @dataclass(frozen=True, eq=False)

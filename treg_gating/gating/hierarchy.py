@@ -1,0 +1,250 @@
+"""Walk a template down one tube: fit its gates (pass 1), or apply the final ones (pass 2).
+
+The only place where a GateFitError becomes a status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from treg_gating.errors import GateFitError
+from treg_gating.gating.gates import Gate
+from treg_gating.gating.method import CohortMethod, FitContext
+from treg_gating.gating.results import FittedGate, GateStatus
+from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate, Rule
+
+__all__ = ["EventView", "Walk", "apply_sample", "fit_sample"]
+
+Indices = NDArray[np.intp]
+
+
+class EventView:
+    """Columns of one tube in gate units, transformed only where a gate asks and only for the events that survive.
+
+    Parameters
+    ----------
+    n_events : events in the file.
+    clean : mask of shape (n_events,), the events quality control keeps.
+    column : ``column(name, rows)`` gives the named dimension in gate units for these rows; KeyError where the
+        tube does not measure it.
+    measured : names of the dimensions the tube measures.
+    """
+
+    def __init__(
+        self,
+        n_events: int,
+        clean: NDArray[np.bool_],
+        column: Callable[[str, Indices], NDArray[np.float64]],
+        measured: Sequence[str],
+    ) -> None:
+        self.root = np.arange(n_events)
+        self.clean = np.flatnonzero(clean)
+        self.measured = frozenset(measured)
+        self._column = column
+
+    def values(self, dims: Sequence[str], rows: Indices) -> NDArray[np.float64]:
+        """Shape (len(rows), len(dims)); GateFitError where a dimension is not measured."""
+        for name in dims:
+            if name not in self.measured:
+                msg = f"{name} is not measured in this tube"
+                raise GateFitError(msg)
+        return np.column_stack([self._column(name, rows) for name in dims])
+
+
+@dataclass
+class Walk:
+    """A template walked down one tube.
+
+    Parameters
+    ----------
+    gates : by population, in template order.
+    rows : by population, indices of its events; None where not estimable.
+    why_not : by population that is not estimable, the reason.
+    summaries : by population, what the tube tells the cohort (pass 1).
+    """
+
+    gates: dict[str, FittedGate] = field(default_factory=dict)
+    rows: dict[str, Indices | None] = field(default_factory=dict)
+    why_not: dict[str, str] = field(default_factory=dict)
+    summaries: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def fit_sample(template: GatingTemplate, view: EventView, *, batch: str) -> Walk:
+    """Pass 1: every gate on its own, and the summaries of the methods that learn from the cohort."""
+
+    def decide(step: GateStep, walk: Walk, context: FitContext) -> FittedGate:
+        for rule in step.chain:
+            if isinstance(rule.method, CohortMethod) and len(context.events):
+                walk.summaries[f"{step.population}/{rule.name}"] = rule.method.summarise(context)
+        if step.learns:
+            return _pending(step, "waits for the cohort", len(context.events))
+        return _follow(step, step.chain, context, None)
+
+    return _walk(template, view, batch, decide)
+
+
+def apply_sample(
+    template: GatingTemplate,
+    view: EventView,
+    finals: Mapping[str, FittedGate],
+    models: Mapping[str, Mapping[str, Any]],
+    *,
+    batch: str,
+) -> Walk:
+    """Pass 2: final gates where the cohort settled them, the rest placed on this tube with what the cohort taught.
+
+    Parameters
+    ----------
+    finals : settled gates by population. models : by ``population/rule``, for methods that learn.
+    """
+
+    def decide(step: GateStep, walk: Walk, context: FitContext) -> FittedGate:
+        final = finals.get(step.population)
+        if final is not None and final.gate is not None:
+            return final
+        chain = step.chain
+        names = [rule.name for rule in chain]
+        if final is not None and final.status is GateStatus.CONSENSUS and "consensus" in names:
+            chain = chain[names.index("consensus") + 1 :]  # there was none: go on behind it
+            if not chain:
+                return _failed(step, f"{final.reason}; and there is no consensus", len(context.events))
+        return _follow(step, chain, context, models)
+
+    return _walk(template, view, batch, decide)
+
+
+def _walk(
+    template: GatingTemplate,
+    view: EventView,
+    batch: str,
+    decide: Callable[[GateStep, Walk, FitContext], FittedGate],
+) -> Walk:
+    walk = Walk(rows={"root": view.root, "clean": view.clean})
+    memo: dict[Any, Any] = {}
+    for step in template.steps:
+        parent = walk.rows[step.parent]
+        if isinstance(step, CombineStep):
+            _combine(step, walk, view)
+            continue
+        absent = [name for name in step.dims if name not in view.measured]
+        if absent:
+            reason = f"{', '.join(absent)} not stained"
+            walk.gates[step.population] = FittedGate(
+                step.population, step.parent, step.sign, None, GateStatus.NOT_STAINED, "none", reason
+            )
+            walk.rows[step.population] = parent
+            continue
+        base = walk.rows[step.fit_on]
+        gate = (
+            _failed(step, walk.why_not.get(step.fit_on, ""), 0)
+            if base is None
+            else decide(step, walk, _context(step, view, base, parent, batch, memo))
+        )
+        walk.gates[step.population] = gate
+        _select(step, gate, parent, walk, view)
+    return walk
+
+
+def _context(
+    step: GateStep, view: EventView, base: Indices, parent: Indices | None, batch: str, memo: dict[Any, Any]
+) -> FitContext:
+    inside = None
+    if step.fit_on != step.parent and parent is not None:
+        inside = np.isin(base, parent, assume_unique=True)
+
+    def fetch(names: Sequence[str]) -> NDArray[np.float64]:
+        return view.values(names, base)
+
+    return FitContext(step.dims, view.values(step.dims, base), fetch, batch=batch, inside=inside, memo=memo)
+
+
+def _follow(
+    step: GateStep, chain: Sequence[Rule], context: FitContext, models: Mapping[str, Mapping[str, Any]] | None
+) -> FittedGate:
+    """The first rule of the chain that holds; every one that did not is named in the reason."""
+    complaints: list[str] = []
+    for rule in chain:
+        if rule.method is None:
+            return _pending(step, "; ".join(complaints), len(context.events))
+        model = (models or {}).get(f"{step.population}/{rule.name}")
+        here = FitContext(
+            context.dims, context.events, context.fetch, model, context.batch, context.inside, context.memo
+        )
+        try:
+            fit = rule.method.fit(here)
+        except GateFitError as error:
+            complaints.append(f"{rule.name}: {error}")
+            continue
+        status = GateStatus.FITTED if rule is step.chain[0] else GateStatus.FALLBACK
+        if rule.name == "fixed":
+            status = GateStatus.FIXED
+        reason = "; ".join([*complaints, fit.reason])
+        return FittedGate(
+            step.population, step.parent, step.sign, fit.gate, status, rule.name, reason, fit.standard_error,
+            n_events=len(context.events),
+        )  # fmt: skip
+    return _failed(step, "; ".join(complaints), len(context.events))
+
+
+def _pending(step: GateStep, reason: str, n_events: int) -> FittedGate:
+    """A gate the cohort has to give; it has no numbers yet."""
+    return FittedGate(
+        step.population, step.parent, step.sign, None, GateStatus.CONSENSUS, "consensus", reason, n_events=n_events
+    )
+
+
+def _failed(step: GateStep, reason: str, n_events: int) -> FittedGate:
+    return FittedGate(
+        step.population, step.parent, step.sign, None, GateStatus.FAILED, "none", reason, n_events=n_events
+    )
+
+
+def _select(step: GateStep, gate: FittedGate, parent: Indices | None, walk: Walk, view: EventView) -> None:
+    if gate.gate is None or parent is None:
+        walk.rows[step.population] = None
+        reason = gate.reason if gate.gate is None else walk.why_not.get(step.parent, "")
+        walk.why_not[step.population] = walk.why_not.get(step.parent) or f"{step.population}: {reason}"
+        return
+    walk.rows[step.population] = select(gate.gate, step.sign, parent, view)
+
+
+def select(gate: Gate, sign: str, parent: Indices, view: EventView) -> Indices:
+    """Indices of the parent's events on the side of the gate that `sign` names; NaN belongs to neither side."""
+    values = view.values(gate.dims, parent)
+    inside = gate.contains(values)
+    chosen = inside if sign == "+" else ~inside & np.isfinite(values).all(axis=1)
+    return parent[chosen]
+
+
+def _combine(step: CombineStep, walk: Walk, view: EventView) -> None:
+    unknown = [name for name in (step.parent, *step.expression.names) if walk.rows[name] is None]
+    status = GateStatus.FAILED if unknown else GateStatus.FITTED
+    reason = walk.why_not.get(unknown[0], "") if unknown else ""
+    pending = [name for name in step.expression.names if _not_stained(walk, name)]
+    if pending:
+        status, reason = GateStatus.NOT_STAINED, f"{', '.join(pending)}: {walk.gates[pending[0]].reason}"
+    walk.gates[step.population] = FittedGate(
+        step.population, step.parent, "+", None, status, "combine", reason, expression=step.expression.text
+    )
+    if unknown:
+        walk.rows[step.population] = None
+        walk.why_not[step.population] = reason
+        return
+
+    def mask_of(name: str) -> NDArray[np.bool_]:
+        mask = np.zeros(len(view.root), dtype=bool)
+        mask[walk.rows[name]] = True
+        return mask
+
+    inside = step.expression.evaluate(mask_of) & mask_of(step.parent)
+    walk.rows[step.population] = np.flatnonzero(inside)
+
+
+def _not_stained(walk: Walk, population: str) -> bool:
+    gate = walk.gates.get(population)
+    return gate is not None and gate.status is GateStatus.NOT_STAINED

@@ -1,0 +1,232 @@
+"""The story of one tube, on one screen: read, find the markers, compensate, check, gate, count.
+
+Two passes, because a gate's consensus needs every tube's own estimate::
+
+    pass 1   first_pass      each tube on its own          -> SampleFit
+    between  between_passes  the cohort                    -> CohortGates
+    pass 2   second_pass     each tube with its final gates -> SampleResult
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from treg_gating.compensation import compensate
+from treg_gating.errors import CompensationError, FCSError, TregGatingError
+from treg_gating.fcs import read_fcs
+from treg_gating.gating.consensus import CohortGates, Member, learn_cohort, settle
+from treg_gating.gating.hierarchy import EventView, apply_sample, fit_sample
+from treg_gating.gating.results import SampleFit, SampleResult
+from treg_gating.gating.template import GateStep, GatingTemplate
+from treg_gating.panel import Panel, match_panel
+from treg_gating.populations import count_populations, gate_interval, picture_gates
+from treg_gating.quality import QualityReport, assess
+from treg_gating.review import flag_result
+from treg_gating.sample import EventState, Sample, Spillover
+from treg_gating.samplesheet import Role, Tube
+from treg_gating.study import Study
+from treg_gating.transforms import Linear, Logicle, Transform, transform_to_dict
+
+__all__ = ["RunSettings", "between_passes", "failed_result", "first_pass", "second_pass"]
+
+
+@dataclass(frozen=True, eq=False)
+class RunSettings:
+    """What is fixed for a whole run.
+
+    Parameters
+    ----------
+    spillover : a matrix for every tube, from a CSV; None takes each file's own.
+    """
+
+    template: GatingTemplate
+    study: Study
+    spillover: Spillover | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """A tube ready to be gated."""
+
+    sample: Sample
+    panel: Panel
+    compensation: str
+    spillover: Spillover | None
+    quality: QualityReport
+    view: EventView
+    linear: Mapping[str, NDArray[np.floating[Any]]]
+
+
+def first_pass(tube: Tube, settings: RunSettings) -> SampleFit:
+    """Fit every gate of one tube on its own.
+
+    Raises
+    ------
+    TregGatingError : the file cannot be read, its markers or its matrix do not answer the template.
+    """
+    ready = _prepare(tube, settings)
+    walk = fit_sample(settings.template, ready.view, batch=tube.batch)
+    return SampleFit(tube.tube_id, ready.sample.sha256, walk.gates, walk.summaries)
+
+
+def between_passes(tubes: Sequence[Tube], fits: Mapping[str, SampleFit], settings: RunSettings) -> CohortGates:
+    """What the cohort teaches: consensus gates and pooled models, learnt on baseline samples and control donors."""
+    baselines = {visit.name for visit in settings.study.visits if visit.baseline}
+    members = [
+        Member(
+            tube_id=tube.tube_id,
+            batch=tube.batch,
+            role=str(tube.role),
+            control_for=tube.control_for,
+            learns=tube.role is Role.CONTROL or (tube.role is Role.SAMPLE and tube.visit in baselines),
+            gates=fits[tube.tube_id].gates,
+            summaries=fits[tube.tube_id].summaries,
+        )
+        for tube in tubes
+        if tube.tube_id in fits
+    ]
+    return learn_cohort(settings.template, members)
+
+
+def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: SampleFit) -> SampleResult:
+    """Apply the final gates to one tube, count, and keep small pictures of the densities.
+
+    Raises
+    ------
+    TregGatingError : as in pass 1, and where the file is no longer the one that pass 1 read.
+    """
+    ready = _prepare(tube, settings)
+    if ready.sample.sha256 != fit.sha256:
+        code, msg = "E_CHANGED", "the file changed while the run was going on"
+        raise FCSError(
+            code,
+            msg,
+            file=str(tube.path),
+            found=ready.sample.sha256[:12],
+            expected=fit.sha256[:12],
+            action="Run again when nothing writes to it.",
+        )
+    template = settings.template
+    finals = {
+        step.population: settle(step, fit.gates[step.population], cohort.consensus.get(step.population), tube.batch)
+        for step in template.steps
+        if isinstance(step, GateStep) and not step.learns
+    }
+    walk = apply_sample(template, ready.view, finals, cohort.models, batch=tube.batch)
+    counts = count_populations(template, walk, ready.linear)
+    primary = template.primary
+    interval = gate_interval(template, walk, ready.view, primary.numerator, primary.denominator)
+    return SampleResult(
+        **_identity(tube),
+        status="done",
+        sha256=ready.sample.sha256,
+        n_events=ready.sample.n_events,
+        acquired=" ".join(filter(None, (ready.sample.keywords.get(key, "").strip() for key in ("$DATE", "$BTIM")))),
+        cytometer=ready.sample.keywords.get("$CYT", "").strip(),
+        panel=tuple(
+            (marker, channel.name, ready.panel.how[marker]) for marker, channel in ready.panel.channel_of.items()
+        ),
+        compensation=ready.compensation,
+        spillover=_plain(ready.spillover),
+        transforms={marker: transform_to_dict(template.transforms[marker]) for marker in ready.panel.channel_of},
+        warnings=tuple(str(warning) for warning in ready.sample.warnings),
+        counts=counts,
+        gates=tuple(walk.gates[step.population] for step in template.steps),
+        flags=flag_result(template, settings.study, counts, tuple(walk.gates.values()), ready.quality, interval),
+        pictures=picture_gates(template, walk, ready.view, _limits(template)),
+        gate_interval={} if interval is None else {primary.numerator: interval},
+        quality=ready.quality.numbers,
+    )
+
+
+def failed_result(tube: Tube, error: BaseException, stage: str) -> SampleResult:
+    """The row of a tube that could not be processed."""
+    code = getattr(error, "code", "") or (type(error).__name__ if isinstance(error, TregGatingError) else "E_BUG")
+    return SampleResult(**_identity(tube), status="failed", stage=stage, code=code, reason=str(error) or repr(error))
+
+
+def _prepare(tube: Tube, settings: RunSettings) -> _Prepared:
+    template = settings.template
+    sample = read_fcs(tube.path, dataset=tube.dataset)
+    panel = match_panel(template.panel, sample.channels, tube.markers, file=tube.file)
+    used = [channel.name for channel in panel.channel_of.values()]
+    quality = assess(sample, used)
+    compensated, how, spillover = _compensated(sample, settings, used, tube.file)
+    linear = {marker: compensated.column(channel.name) for marker, channel in panel.channel_of.items()}
+    transforms = template.transforms
+
+    def column(name: str, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        return transforms[name].apply(linear[name][rows])
+
+    view = EventView(sample.n_events, quality.kept, column, list(linear))
+    stains = {marker: values for marker, values in linear.items() if not isinstance(transforms[marker], Linear)}
+    return _Prepared(sample, panel, how, spillover, quality, view, stains)
+
+
+def _compensated(
+    sample: Sample, settings: RunSettings, used: Sequence[str], file: str
+) -> tuple[Sample, str, Spillover | None]:
+    """The sample with compensated events, what was used in words, and the matrix."""
+    exported = [name for name in used if name.startswith(("FJComp-", "Comp-"))]
+    if settings.template.compensation == "none":
+        if settings.spillover is not None or (sample.spillover is not None and not exported):
+            source = settings.spillover.source if settings.spillover else "the file's $SPILLOVER"
+            msg = (
+                f"{file}: template {settings.template.name} is for events that are compensated already, but there is a "
+                f"matrix ({source}). Use a template with compensation = file, or remove the matrix."
+            )
+            raise CompensationError(msg)
+        return (
+            sample.with_events(sample.events, EventState.COMPENSATED),
+            "none: the export is compensated already",
+            None,
+        )
+    if exported:
+        msg = f"{file}: channel {exported[0]} is compensated already; use a template with compensation = none"
+        raise CompensationError(msg)
+    spillover = settings.spillover or sample.spillover
+    if spillover is None:
+        msg = (
+            f"{file}: no spillover matrix in the file, and none was given. Give one with --spillover MATRIX.csv, or "
+            "use a template with compensation = none for events that are compensated already."
+        )
+        raise CompensationError(msg)
+    dyes = [name for name in used if name in spillover.channels]
+    return compensate(sample, spillover, channels=dyes), spillover.source or "the file's own matrix", spillover
+
+
+def _limits(template: GatingTemplate) -> dict[str, tuple[float, float]]:
+    """Axis limits by dimension, the same for every tube: the scale's own range."""
+    limits: dict[str, tuple[float, float]] = {}
+    for marker, transform in template.transforms.items():
+        limits[marker] = _limits_of(transform)
+    return limits
+
+
+def _limits_of(transform: Transform) -> tuple[float, float]:
+    if isinstance(transform, Linear):
+        return (0.0, 262144.0)
+    low = -0.25 if isinstance(transform, Logicle) else float(transform.apply(-2000.0))
+    return (low, float(transform.apply(262144.0)))
+
+
+def _identity(tube: Tube) -> dict[str, Any]:
+    return {
+        "tube_id": tube.tube_id,
+        "file": tube.file,
+        "subject": tube.subject,
+        "visit": tube.visit,
+        "batch": tube.batch,
+        "role": str(tube.role),
+    }
+
+
+def _plain(spillover: Spillover | None) -> dict[str, Any] | None:
+    if spillover is None:
+        return None
+    return {"channels": list(spillover.channels), "matrix": spillover.matrix.tolist()}

@@ -1,0 +1,175 @@
+"""From masks to numbers: counts, percentages with intervals, MFI, gate intervals, and pictures of the densities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from treg_gating.gating.gates import Ellipse, Gate, HalfPlane, Interval
+from treg_gating.gating.hierarchy import EventView, Walk, select
+from treg_gating.gating.results import FittedGate, GatePicture, GateStatus, PopulationCount
+from treg_gating.gating.template import GateStep, GatingTemplate
+
+__all__ = ["count_populations", "gate_interval", "percentage", "picture_gates", "wilson"]
+
+PICTURE_BINS = {1: 160, 2: 72}
+
+
+def wilson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a proportion (Wilson, JASA 1927), as fractions.
+
+    It covers counting only, not the position of a gate.
+
+    Parameters
+    ----------
+    k : events inside. n : events of the denominator.
+
+    Returns
+    -------
+    (low, high); (nan, nan) for n = 0.
+    """
+    from scipy.special import ndtri
+
+    if n == 0:
+        return (np.nan, np.nan)
+    z = float(ndtri(0.5 + level / 2))
+    p = k / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return (0.0 if k == 0 else float(centre - half), 1.0 if k == n else float(centre + half))
+
+
+def percentage(count: PopulationCount | None, denominator: PopulationCount | None) -> float:
+    """100 · n / n of the denominator; NaN where either is not estimable or the denominator is empty."""
+    if count is None or denominator is None or count.n is None or not denominator.n:
+        return np.nan
+    return 100 * count.n / denominator.n
+
+
+def count_populations(
+    template: GatingTemplate, walk: Walk, linear: Mapping[str, NDArray[np.floating[Any]]]
+) -> tuple[PopulationCount, ...]:
+    """Counts of every population with the median intensity of each stained marker.
+
+    Parameters
+    ----------
+    linear : compensated linear values by marker, shape (n_events,) each.
+    """
+    counts = [_count("root", "", walk, linear), _count("clean", "root", walk, linear)]
+    counts += [_count(step.population, step.parent, walk, linear) for step in template.steps]
+    return tuple(counts)
+
+
+def _count(
+    population: str, parent: str, walk: Walk, linear: Mapping[str, NDArray[np.floating[Any]]]
+) -> PopulationCount:
+    rows, above = walk.rows[population], walk.rows.get(parent)
+    n_parent = len(above) if above is not None else None
+    gate = walk.gates.get(population)
+    if gate is not None and gate.status is GateStatus.NOT_STAINED:
+        return PopulationCount(population, parent, None, n_parent, "not_stained", gate.reason)
+    if rows is None:
+        return PopulationCount(population, parent, None, n_parent, "not_estimable", walk.why_not[population])
+    if n_parent == 0:
+        return PopulationCount(population, parent, None, 0, "not_estimable", f"{parent} holds no events")
+    mfi = {marker: float(np.median(values[rows])) for marker, values in linear.items()} if len(rows) else {}
+    return PopulationCount(population, parent, len(rows), n_parent, mfi=mfi)
+
+
+def gate_interval(
+    template: GatingTemplate, walk: Walk, view: EventView, numerator: str, denominator: str
+) -> tuple[float, float] | None:
+    """Percentage when each gate on the path to the numerator moves by ± its standard error.
+
+    The changes that the gates cause one at a time are added in quadrature, upward and downward apart. Gates above the
+    denominator act on both and largely cancel.
+
+    Returns
+    -------
+    (low, high) in percent, or None where the percentage itself is not estimable.
+    """
+    top, bottom = walk.rows[numerator], walk.rows[denominator]
+    if top is None or bottom is None or len(bottom) == 0:
+        return None
+    value = 100 * len(top) / len(bottom)
+    down = up = 0.0
+    for name in template.path(numerator):
+        gate = walk.gates[name]
+        if gate.gate is None or not any(gate.standard_error):
+            continue
+        changes = [_moved(template, walk, view, name, sign, numerator, denominator) - value for sign in (-1.0, 1.0)]
+        down += min(0.0, *changes) ** 2
+        up += max(0.0, *changes) ** 2
+    return max(0.0, value - float(np.sqrt(down))), min(100.0, value + float(np.sqrt(up)))
+
+
+def _moved(
+    template: GatingTemplate, walk: Walk, view: EventView, name: str, sign: float, numerator: str, denominator: str
+) -> float:
+    """The percentage with the gate of `name` moved; the gates below stay."""
+    counts = {}
+    for target in (numerator, denominator):
+        path = template.path(target)
+        if name not in path:
+            rows = walk.rows[target]
+            counts[target] = len(rows) if rows is not None else 0
+            continue
+        at = path.index(name)
+        start = walk.rows[template.step(path[at]).parent]
+        for population in path[at:]:
+            step, gate = template.step(population), walk.gates[population]
+            if start is None or not isinstance(step, GateStep) or gate.gate is None:
+                continue
+            numbers = _shifted(gate, sign) if population == name else gate.gate
+            start = select(numbers, step.sign, start, view)
+        counts[target] = len(start) if start is not None else 0
+    return 100 * counts[numerator] / counts[denominator] if counts[denominator] else np.nan
+
+
+def _shifted(gate: FittedGate, sign: float) -> Gate:
+    shape, error = gate.gate, sign * gate.standard_error[0]
+    if isinstance(shape, Interval):
+        return Interval(shape.dims, shape.low + error, shape.high + error)
+    if isinstance(shape, HalfPlane):
+        return replace(shape, offset=shape.offset + error)
+    if isinstance(shape, Ellipse):
+        # The whole ellipse grows or shrinks: moving its centre sideways hardly changes what it holds.
+        scale = 1 + sign * gate.standard_error[0] / np.sqrt(shape.covariance[0][0])
+        return replace(shape, distance_square=shape.distance_square * scale**2)
+    assert shape is not None  # noqa: S101 - callers pass gates with numbers only
+    return shape
+
+
+def picture_gates(
+    template: GatingTemplate, walk: Walk, view: EventView, limits: Mapping[str, tuple[float, float]]
+) -> tuple[GatePicture, ...]:
+    """Density of every gate's parent on fixed axes.
+
+    Parameters
+    ----------
+    limits : (low, high) in gate units by dimension; the same for every tube of a run.
+    """
+    pictures = []
+    for step in template.steps:
+        if not isinstance(step, GateStep) or any(name not in view.measured for name in step.dims):
+            continue
+        rows = walk.rows[step.parent]
+        if rows is None or len(rows) == 0:
+            continue
+        low, high = zip(*(limits[name] for name in step.dims), strict=True)
+        counts = _histogram(view.values(step.dims, rows), low, high)
+        pictures.append(GatePicture(step.population, step.parent, step.dims, low, high, counts))
+    return tuple(pictures)
+
+
+def _histogram(values: NDArray[np.float64], low: Sequence[float], high: Sequence[float]) -> NDArray[np.uint32]:
+    bins = PICTURE_BINS[values.shape[1]]
+    finite = values[np.isfinite(values).all(axis=1)]
+    cells = np.clip(((finite - low) / np.subtract(high, low) * bins).astype(np.int64), 0, bins - 1)
+    flat = cells[:, 0] if values.shape[1] == 1 else cells[:, 0] * bins + cells[:, 1]
+    counts = np.bincount(flat, minlength=bins ** values.shape[1]).astype(np.uint32)
+    return counts if values.shape[1] == 1 else counts.reshape(bins, bins)
