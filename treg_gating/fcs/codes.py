@@ -72,6 +72,8 @@ WARNINGS: dict[str, str] = {
     "W_AMPLIFICATION": "$PnE absent, invalid, or logarithmic where the data are not integers; see the text",
     "W_GAIN": "$PnG is zero or blank, or stands where it has no meaning; not applied",
     "W_RANGE": "$PnR exceeds the width of the data, is exceeded by values, or is not positive",
+    "W_MASK": "the bits above $PnR hold marks of the instrument on every event; masked as the standard says",
+    "W_STEXT": "what the supplemental TEXT offsets point to is a foreign file, not TEXT; ignored",
     "W_WIDTH": "integers of an unusual width",
     "W_BYTEORD": "$BYTEORD names another number of bytes than the data have",
     "W_DATATYPE": "$PnDATATYPE in a version that does not know it",

@@ -19,6 +19,7 @@ from treg_gating.fcs.inspection import Inspection
 from treg_gating.fcs.layout import Layout
 from treg_gating.fcs.parameters import Parameter
 from treg_gating.fcs.plausibility import Checks
+from treg_gating.fcs.ranges import Ranges
 from treg_gating.fcs.source import Digest, Source
 
 __all__ = ["Decoder", "decode_events", "event_bits"]
@@ -76,11 +77,13 @@ class Decoder:
         if kind is not None and len(wanted) == len(self.parameters):
             out[:] = rows.view(kind).T
             return
-        starts = np.cumsum([0, *(parameter.bits for parameter in self.parameters)])
         for row, i in enumerate(wanted):
-            out[row] = self._column(rows, int(starts[i]), self.parameters[i])
+            out[row] = self.column(rows, i)
 
-    def _column(self, rows: Array, start: int, parameter: Parameter) -> Array:
+    def column(self, rows: Array, i: int) -> Array:
+        """Values of parameter `i` as they are stored, shape (n,)."""
+        parameter = self.parameters[i]
+        start = event_bits(self.parameters[:i])
         if self.packed:
             return _weigh(rows[:, start : start + parameter.bits], 1)
         first, width = start // 8, parameter.bits // 8
@@ -162,11 +165,13 @@ def decode_events(
     out = np.empty((len(wanted), layout.n_events), result_dtype(parameters))
     scales = [(row, scale) for row, p in enumerate(parameters) if (scale := _scale(p, step)) is not None]
     checks = Checks(decoder, tuple(wanted), layout.n_events, inspection)
+    ranges = Ranges(decoder, wanted, inspection)
     with np.errstate(all="ignore"):
         for first, last, raw in _chunks(source, origin + layout.begin, layout, digest, inspection):
             rows = decoder.rows(raw, last - first)
             part = out[:, first:last]
             decoder.fill(rows, wanted, part)
+            ranges.enforce(rows, part)
             checks.look(first, rows, part)
             for row, scale in scales:
                 part[row] = scale(part[row])

@@ -22,6 +22,10 @@ def shown(value: object, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def _listed(places: list[str], limit: int = 6) -> str:
+    return ", ".join(places[:limit]) + (f" and {len(places) - limit} more" if len(places) > limit else "")
+
+
 @dataclass
 class Inspection:
     """The one place through which every fault of a file goes.
@@ -32,18 +36,26 @@ class Inspection:
     """
 
     path: str
-    warnings: list[SampleWarning] = field(default_factory=list)
+    _oddities: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
     def refuse(self, code: str, problem: str, *, where: str = "", found: str = "", expected: str = "") -> NoReturn:
         """Raise the error, with the action that goes with its code."""
         action = ERRORS[code][1]
         raise FCSError(code, problem, file=self.path, where=where, found=found, expected=expected, action=action)
 
-    def warn(self, code: str, text: str) -> None:
-        """Keep a warning."""
+    def warn(self, code: str, text: str, where: str = "") -> None:
+        """Keep a warning; those that say the same of several keywords become one."""
         if code not in WARNINGS:
             raise KeyError(code)
-        self.warnings.append(SampleWarning(code, text))
+        self._oddities.setdefault((code, text), []).append(where)
+
+    @property
+    def warnings(self) -> tuple[SampleWarning, ...]:
+        """All warnings, in the order they were first met."""
+        return tuple(
+            SampleWarning(code, f"{_listed(places)}: {text}" if any(places) else text)
+            for (code, text), places in self._oddities.items()
+        )
 
     def integer(self, text: str, where: str, code: str = "E_KEYWORD") -> int:
         """A whole number ≥ 0 in plain digits, blanks around it allowed."""

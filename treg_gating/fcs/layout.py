@@ -125,7 +125,7 @@ def _total(keywords: Keywords, inspection: Inspection) -> int | None:
         return None
     total = inspection.integer(raw, "$TOT")
     if raw != raw.strip() and raw[:1] == " ":
-        inspection.warn("W_PADDED", f"$TOT is {shown(raw)}; blanks removed")
+        inspection.warn("W_PADDED", "blanks around the value were removed", "$TOT")
     return total
 
 

@@ -51,7 +51,7 @@ def _word(keywords: Keywords, key: str, legal: Sequence[str], code: str, inspect
     raw = required(keywords, key, inspection)
     value = raw.strip()
     if value != raw:
-        inspection.warn("W_PADDED", f"{key} is {shown(raw)}; blanks removed")
+        inspection.warn("W_PADDED", "blanks around the value were removed", key)
     if value not in legal and value.upper() in legal:
         inspection.warn("W_CASE", f"{key} is {shown(value)}; read as {value.upper()}")
         value = value.upper()
@@ -97,7 +97,7 @@ def read_parameters(keywords: Keywords, version: str, inspection: Inspection) ->
     """
     count = inspection.integer(required(keywords, "$PAR", inspection), "$PAR")
     if keywords["$PAR"] != keywords["$PAR"].strip():
-        inspection.warn("W_PADDED", f"$PAR is {shown(keywords['$PAR'])}; blanks removed")
+        inspection.warn("W_PADDED", "blanks around the value were removed", "$PAR")
     present = sum(f"$P{i}N" in keywords for i in range(1, min(count, len(keywords)) + 1))
     if count == 0 or present < count:
         inspection.refuse(
@@ -164,7 +164,7 @@ def _label(keywords: Keywords, key: str, inspection: Inspection) -> str:
     raw = required(keywords, key, inspection) if key.endswith("N") else keywords.get(key, "")
     label = raw.strip()
     if label != raw and label:
-        inspection.warn("W_PADDED", f"{key} is {shown(raw)}; blanks removed")
+        inspection.warn("W_PADDED", "blanks around the value were removed", key)
     return label
 
 
@@ -178,7 +178,7 @@ def _range(keywords: Keywords, key: str, kind: str, bits: int, inspection: Inspe
         if largest > 2.0**bits:
             inspection.warn("W_RANGE", f"{key} is {largest:g}, more than {bits} bits can hold")
     elif largest <= 0:
-        inspection.warn("W_RANGE", f"{key} is {largest:g}; not used")
+        inspection.warn("W_RANGE", f"a range of {largest:g} was not used", key)
         return None
     return largest
 
@@ -200,15 +200,13 @@ def _amplification(keywords: Keywords, key: str, kind: str, inspection: Inspecti
         )
     if decades == 0:
         if log_zero:
-            inspection.warn("W_AMPLIFICATION", f"{key} is {shown(raw)}; read as linear")
+            inspection.warn("W_AMPLIFICATION", f"{shown(raw)} was read as linear", key)
         return 0.0, 0.0
     if kind != "I":
-        inspection.warn(
-            "W_AMPLIFICATION", f"{key} is {shown(raw)} on data that are not integers; they are linear, nothing applied"
-        )
+        inspection.warn("W_AMPLIFICATION", f"{shown(raw)} stands on data that are not integers; not applied", key)
         return 0.0, 0.0
     if log_zero == 0:
-        inspection.warn("W_AMPLIFICATION", f"{key} is {shown(raw)}; read as {decades:g},1 as the standard says")
+        inspection.warn("W_AMPLIFICATION", f"{shown(raw)} was read as {decades:g},1 as the standard says", key)
         log_zero = 1.0
     return decades, log_zero
 
@@ -218,11 +216,11 @@ def _gain(keywords: Keywords, key: str, inspection: Inspection) -> float:
     if raw is None:
         return 1.0
     if not raw.strip():
-        inspection.warn("W_GAIN", f"{key} is blank; no gain applied")
+        inspection.warn("W_GAIN", "a blank gain was not applied", key)
         return 1.0
     gain = inspection.number(raw, key)
     if gain == 0:
-        inspection.warn("W_GAIN", f"{key} is 0; no gain applied")
+        inspection.warn("W_GAIN", "a gain of 0 was not applied", key)
         return 1.0
     if not 1e-9 < gain < 1e9:
         inspection.refuse("E_KEYWORD", "not a gain", where=key, found=shown(raw), expected="a number above 0")
@@ -255,9 +253,8 @@ def _check_scales(keywords: Keywords, parameters: Sequence[Parameter], version: 
             where=", ".join(integers[:4]),
             expected="e.g. 0,0",
         )
-    inspection.warn(
-        "W_AMPLIFICATION", f"{', '.join(without[:4])}{' …' if len(without) > 4 else ''} absent; read as linear"
-    )
+    for key in without:
+        inspection.warn("W_AMPLIFICATION", "absent, read as linear", key)
 
 
 def time_step(keywords: Keywords, parameters: Sequence[Parameter], inspection: Inspection) -> float:

@@ -23,6 +23,7 @@ BACKWARD_SHARE = 0.01
 RUN = 16  # events; a lost page of 4 KiB holds at least so many of up to 240 bytes
 PAGE = 4096
 SAMPLED = 16384
+EXACT = 2.0**53
 
 
 def run_limit(event_bytes: int) -> int:
@@ -174,19 +175,14 @@ class Checks:
         for row, parameter in enumerate(self._parameters):
             if parameter.kind != "I":
                 continue
-            largest = parameter.channel.range or 0.0
-            mask = 2.0 ** np.ceil(np.log2(largest))
-            highest = self._high[row]
-            if highest >= mask or highest > 2.0**53:
+            largest, highest = parameter.channel.range or 0.0, self._high[row]
+            if highest > EXACT:
                 self._inspection.refuse(
-                    "E_RANGE",
-                    f"values of {self._name(row)} lie beyond its range; masking would wrap them",
-                    where="$PnR",
-                    found=f"{highest:.0f}",
-                    expected=f"below {min(mask, 2.0**53):.0f}",
+                    "E_RANGE", f"values of {self._name(row)} that no float64 holds exactly", found=f"{highest:.0f}"
                 )
             if highest >= largest:
-                self._inspection.warn("W_RANGE", f"{self._name(row)} reaches {highest:.0f} with a $PnR of {largest:g}")
+                text = f"{self._name(row)} reaches {highest:.0f} with a $PnR of {largest:g}"
+                self._inspection.warn("W_RANGE", text)
 
     def _judge_nonfinite(self, out: Array) -> None:
         for row in range(len(self._wanted)):

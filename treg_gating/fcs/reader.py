@@ -21,6 +21,7 @@ from treg_gating.sample import Channel, EventState, Sample, SampleWarning, Spill
 __all__ = ["FCSHeader", "read_fcs", "read_header"]
 
 MAX_TEXT = 16 << 20
+_ZIP = b"PK\x03\x04"  # Sysmex/Partec CyFlow keep an archive of their own where supplemental TEXT belongs
 _COMPENSATED = re.compile(r"(FJ)?Comp-")
 
 
@@ -99,7 +100,7 @@ def read_header(
         found = _describe(source, dataset, ignore_spillover, inspection)
     return FCSHeader(
         inspection.path, found.header.version, found.channels, found.layout.n_events, found.keywords, found.spillover,
-        tuple(inspection.warnings), found.number, found.of, found.state,
+        inspection.warnings, found.number, found.of, found.state,
     )  # fmt: skip
 
 
@@ -165,7 +166,7 @@ def read_fcs(
         )
     return Sample(
         columns.T, tuple(found.channels[i] for i in wanted), found.state, found.spillover, found.keywords,
-        tuple(inspection.warnings), inspection.path, check.hexdigest(), found.header.version,
+        inspection.warnings, inspection.path, check.hexdigest(), found.header.version,
     )  # fmt: skip
 
 
@@ -175,7 +176,9 @@ def _describe(source: Source, dataset: int | None, ignore_spillover: bool, inspe
     keywords = read_text(source, origin, header, size, inspection)
     stext = supplemental_text(keywords, size, header.text, inspection)
     others = [segment for segment in (stext, header.analysis) if segment is not None]
-    if stext is not None:
+    if stext is not None and source.peek(origin + stext.begin, len(_ZIP)) == _ZIP:
+        inspection.warn("W_STEXT", "the supplemental TEXT is a zip archive; ignored")
+    elif stext is not None:
         _merge_supplement(keywords, source, origin, header, stext, inspection)
     check_mode(keywords, header.version, inspection)
     parameters = read_parameters(keywords, header.version, inspection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NoReturn
 
 import numpy as np
@@ -13,8 +14,10 @@ from treg_gating.sample import Channel, Spillover
 
 __all__ = ["parse_spillover", "read_spillover"]
 
-KEYS = ("$SPILLOVER", "SPILL", "SPILLOVER", "$COMP")
+KEYS = ("$SPILLOVER", "SPILL", "SPILLOVER")
 MAX_CHANNELS = 1000
+_DFC = re.compile(r"\$DFC[0-9]+TO[0-9]+")
+_LETTER = re.compile(r"[A-Za-z]")
 
 
 def read_spillover(keywords: Keywords, channels: tuple[Channel, ...], inspection: Inspection) -> Spillover | None:
@@ -24,26 +27,36 @@ def read_spillover(keywords: Keywords, channels: tuple[Channel, ...], inspection
     ------
     FCSError : E_SPILLOVER where a matrix is malformed or two of them differ.
     """
-    found: list[Spillover] = []
-    for key in KEYS:
-        if key not in keywords:
-            continue
-        value = keywords[key].strip()
-        if value in {"", "0"}:
-            inspection.warn(
-                "W_SPILLOVER", f"{key} is {'empty' if not value else 'a matrix of no channels'}; no matrix read"
-            )
-        elif (matrix := parse_spillover(value, key, channels, inspection)) is not None:
-            found.append(matrix)
+    _warn_of_percentages(keywords, inspection)
+    found = [matrix for key in KEYS if (matrix := _read_key(keywords, key, channels, inspection)) is not None]
+    if not found and "$COMP" in keywords:
+        return _read_key(keywords, "$COMP", channels, inspection)
     for other in found[1:]:
         if other.channels != found[0].channels or not np.array_equal(other.matrix, found[0].matrix):
-            inspection.refuse(
-                "E_SPILLOVER",
-                "two matrices that differ",
-                where=f"{found[0].source} and {other.source}",
-                expected="one matrix",
-            )
+            where = f"{found[0].source} and {other.source}"
+            inspection.refuse("E_SPILLOVER", "two matrices that differ", where=where, expected="one matrix")
     return found[0] if found else None
+
+
+def _warn_of_percentages(keywords: Keywords, inspection: Inspection) -> None:
+    """$DFCiTOj of FCS 2.0 says what the instrument subtracted, or what it should have; it does not say which."""
+    factors = [key for key, value in keywords.items() if _DFC.fullmatch(key) and value.strip(" 0.")]
+    if factors:
+        inspection.warn("W_SPILLOVER", "compensation percentages of FCS 2.0 were not used", ", ".join(factors[:6]))
+
+
+def _read_key(keywords: Keywords, key: str, channels: tuple[Channel, ...], inspection: Inspection) -> Spillover | None:
+    if key not in keywords:
+        return None
+    value = keywords[key].strip()
+    fields = value.split(",")
+    if value in {"", "0"}:
+        inspection.warn("W_SPILLOVER", "a matrix without channels; none was read", key)
+        return None
+    if len(fields) > 1 and fields[0] == str(len(fields) - 1) and all(_LETTER.search(field) for field in fields[1:]):
+        inspection.warn("W_SPILLOVER", "channels without a matrix; none was read", key)
+        return None
+    return parse_spillover(value, key, channels, inspection)
 
 
 def parse_spillover(value: str, key: str, channels: tuple[Channel, ...], inspection: Inspection) -> Spillover | None:
@@ -76,13 +89,16 @@ def parse_spillover(value: str, key: str, channels: tuple[Channel, ...], inspect
 
 
 def _channel(name: str, key: str, channels: tuple[Channel, ...], inspection: Inspection) -> str:
-    """The $PnN a matrix means by `name`; a unique $PnS is accepted with a warning."""
+    """The $PnN a matrix means by `name`; a unique $PnS or a parameter's number is accepted with a warning."""
     if any(channel.name == name for channel in channels):
         return name
     by_marker = [channel.name for channel in channels if channel.marker == name and name]
     if len(by_marker) == 1:
         inspection.warn("W_SPILLOVER", f"{key} names {shown(name)}, the $PnS of {by_marker[0]}; read as that channel")
         return by_marker[0]
+    if name.isascii() and name.isdigit() and len(name) < 5 and 0 < int(name) <= len(channels):
+        inspection.warn("W_SPILLOVER", "channels are given by their numbers", key)
+        return channels[int(name) - 1].name
     inspection.refuse(
         "E_SPILLOVER",
         "the matrix names a channel the file does not have",
