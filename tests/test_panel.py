@@ -114,6 +114,7 @@ def test_a_label_of_something_else_names_no_common_marker(label: str) -> None:
         ("CD38", "CD3"),
         ("CD33", "CD3"),
         ("CD25L", "CD25"),
+        ("CD4 5", "CD45"),
     ],
 )
 def test_a_longer_name_is_not_its_beginning(label: str, not_marker: str) -> None:

@@ -204,12 +204,13 @@ def test_roles_and_what_they_need(folder: Path) -> None:
         ("file:///etc/passwd", "absolute path"),
         ("link.fcs", "symbolic link that leaves"),
         ("linked/passwd", "symbolic link that leaves"),
-        ("loop.fcs", "not"),
+        ("loop.fcs", "does not exist"),
         ("sub", "not a file"),
         ("pipe.fcs", "not a file"),
         ("x" * 300, "not a usable path"),
         ("A.FCS", "did you mean 'a.fcs'?"),
         ("e.fcs", "did you mean 'sub/e.fcs'?"),
+        ("aa.fcs", "did you mean 'a.fcs'?"),
     ],
 )
 def test_files_that_are_refused(folder: Path, written: str, hint: str) -> None:

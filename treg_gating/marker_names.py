@@ -23,6 +23,7 @@ __all__ = [
     "joined",
     "measure",
     "scatter_tiers",
+    "usual_names",
     "whole_label",
     "words",
 ]
@@ -179,6 +180,11 @@ def scatter_tiers(marker: str, synonyms: Iterable[str] = ()) -> list[set[str]]:
             folded[0] |= {joined(synonym) for synonym in synonyms}
             return folded
     return []
+
+
+def usual_names(marker: str) -> tuple[str, ...]:
+    """Names by which a marker, a scatter or the time is known without a template's help."""
+    return MARKER_SYNONYMS.get(marker, ()) or tuple(name for tier in SCATTER_AND_TIME.get(marker, ()) for name in tier)
 
 
 def whole_label(label: str) -> str:

@@ -22,24 +22,21 @@ from types import MappingProxyType
 
 from treg_gating.errors import PanelError
 from treg_gating.marker_names import (
-    MARKER_SYNONYMS,
-    SCATTER_AND_TIME,
     Lexicon,
     base_detector,
     is_only_dye,
     joined,
     measure,
     scatter_tiers,
+    usual_names,
     whole_label,
 )
 from treg_gating.sample import Channel
 
 __all__ = ["MarkerSpec", "Panel", "canonical_marker", "match_panel"]
 
-_ACTION = (
-    "Say which detector carries the marker: a 'markers' column in the sample sheet (detector=marker; detector=marker, "
-    "or the path of a table with the columns channel,marker), or the channel in the template's panel.csv"
-)
+_ACTION = """Say which detector carries it: a 'markers' column in the sample sheet (detector=marker; detector=marker, \
+or the path of a table with the columns channel,marker), or the channel in the template's panel.csv"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +164,7 @@ class _Matcher:
     def __init__(self, specs: Sequence[MarkerSpec], channels: Sequence[Channel], mapping: Mapping[str, str]) -> None:
         self.lexicon = Lexicon({spec.marker: spec.synonyms for spec in specs})
         self.channels = tuple(channels)
-        self.notes: list[str] = []
-        self.mapping_faults: list[str] = []
+        self.notes, self.mapping_faults = list[str](), list[str]()
         self._check_specs(specs)
         self.mapped: dict[str, str] = {}  # $PnN → what the mapping says of it
         self.unplaced: dict[str, str] = {}  # detectors of the mapping that the file lacks
@@ -215,7 +211,8 @@ class _Matcher:
                 return _Found(how, chosen)
             if fault := self._explicit_miss(spec, key, how):
                 return _Found(how, (), fault)
-        return _Found("", (), f"{spec.marker}: no channel carries it (looked for {', '.join(self._names(spec, key))})")
+        names = ", ".join(dict.fromkeys((spec.marker, *spec.synonyms, *usual_names(key))))
+        return _Found("", (), f"{spec.marker}: no channel carries it (looked for {names})")
 
     def _evidence(self, spec: MarkerSpec, key: str) -> Iterable[tuple[str, list[Channel]]]:
         yield "mapping", [c for c in self.channels if c.name in self.mapped and self._says(self.mapped[c.name], key)]
@@ -260,11 +257,6 @@ class _Matcher:
         if elsewhere := {base_detector(c.name): c for c in others if base_detector(c.name) != here}:
             listed = ", ".join(_describe(c) for c in elsewhere.values())
             self.notes.append(f"{marker} is read from {channel.name!r} by the mapping, though $PnS names {listed}")
-
-    def _names(self, spec: MarkerSpec, key: str) -> list[str]:
-        tiers = SCATTER_AND_TIME.get(key, ())
-        known = [name for tier in tiers for name in tier] or list(MARKER_SYNONYMS.get(key, ()))
-        return list(dict.fromkeys((spec.marker, *spec.synonyms, *known)))
 
 
 def _detector_may_speak(channel: Channel) -> bool:

@@ -17,6 +17,7 @@ __all__ = ["FileFinder", "same_content"]
 
 _MAX_LISTED = 20_000
 _MAX_COMPARED = 2_000
+_MAX_SUGGESTIONS = 20  # likeness is slow to measure, and a sheet with more missing files has one cause
 
 
 class FileFinder:
@@ -31,6 +32,7 @@ class FileFinder:
     def __init__(self, root: Path, sheet: str) -> None:
         self.root = Path(os.path.realpath(root))
         self.sheet = sheet
+        self._suggestions = 0
 
     def find(self, written: str, where: str) -> Path | InputError:
         """The regular file that `written` names, resolved; or the fault, ready to be reported."""
@@ -89,13 +91,19 @@ class FileFinder:
                     return
                 yield (Path(folder) / name).relative_to(self.root).as_posix()
 
+    @cached_property
+    def _by_name(self) -> dict[str, str]:
+        return {PurePosixPath(path).name.casefold(): path for path in reversed(self._listing)}
+
     def _nearest(self, written: str) -> str:
         """A clause with the file that may have been meant: same name elsewhere, else a similar one."""
-        name = PurePosixPath(written.replace("\\", "/")).name.casefold()
-        for path in self._listing:
-            if PurePosixPath(path).name.casefold() == name:
-                return f"; did you mean {path!r}?"
-        alike = [path for path in self._listing if PurePosixPath(path).suffix == PurePosixPath(written).suffix]
+        path = PurePosixPath(written.replace("\\", "/"))
+        if same := self._by_name.get(path.name.casefold()):
+            return f"; did you mean {same!r}?"
+        self._suggestions += 1
+        if self._suggestions > _MAX_SUGGESTIONS:
+            return ""
+        alike = [name for name in self._listing if PurePosixPath(name).suffix == path.suffix]
         return did_you_mean(written, alike[:_MAX_COMPARED], cutoff=0.8)
 
 
