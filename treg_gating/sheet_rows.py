@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from treg_gating.errors import InputError, SampleSheetError
+from treg_gating.sheet_cells import Cell
 from treg_gating.sheet_columns import Role, did_you_mean, read_role
 from treg_gating.sheet_files import FileFinder
 from treg_gating.sheet_markers import parse_inline_mapping, read_marker_mapping
-from treg_gating.sheet_table import Cell, Row
+from treg_gating.sheet_table import Row
 from treg_gating.study_plan import Study, fold_visit
 
 __all__ = ["Draft", "RowReader"]

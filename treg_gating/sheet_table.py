@@ -14,32 +14,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from treg_gating.errors import InputError, SampleSheetError
+from treg_gating.sheet_cells import Cell, CellReader
 
-__all__ = ["Cell", "Picker", "Row", "Table", "read_table"]
+__all__ = ["Picker", "Row", "Table", "read_table"]
 
 MAX_BYTES = 50_000_000
 _TOO_WIDE = "the row has more cells than the header"
 
 Picker = Callable[[Sequence[str]], Mapping[int, str]]
 """From the header's texts to the columns wanted: index → name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One cell.
-
-    Parameters
-    ----------
-    text : as a person sees it in the file, without blanks around it.
-    number : what Excel stores, where the cell is a number.
-    problem : why `text` may not be what a person sees; empty where it is.
-    is_date : Excel holds a date; `text` is its ISO form.
-    """
-
-    text: str
-    number: float | None = None
-    problem: str = ""
-    is_date: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +78,6 @@ def read_table(path: Path, pick: Picker) -> Table:
     # In a workbook a remark beside the table breaks nothing; in a CSV file it means that a row has slipped.
     faults = [fault for fault in table.faults if not (is_workbook and fault.problem == _TOO_WIDE)]
     return replace(table, faults=tuple(faults), notes=tuple(notes), sha256=digest)
-
-
-CellReader = Callable[[], Cell]
-"""Reads one cell when it is called, so that a cell nobody asks for stays unread."""
 
 
 def _assemble(file: str, lines: Iterator[tuple[int, list[CellReader]] | InputError], pick: Picker) -> Table:

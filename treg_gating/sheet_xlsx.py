@@ -8,13 +8,13 @@ import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import openpyxl
 
 from treg_gating.errors import InputError, SampleSheetError
-from treg_gating.sheet_table import Cell
+from treg_gating.sheet_cells import Cell, CellReader
 
 __all__ = ["shown_number", "xlsx_rows"]
 
@@ -26,7 +26,7 @@ _DAMAGE = (
 )
 
 
-def xlsx_rows(file: str, raw: bytes) -> tuple[Iterator[tuple[int, list[Callable[[], Cell]]] | InputError], list[str]]:
+def xlsx_rows(file: str, raw: bytes) -> tuple[Iterator[tuple[int, list[CellReader]] | InputError], list[str]]:
     """Rows of the sheet called "samples", else of the first one, and notes on how it was read.
 
     Raises
@@ -81,12 +81,12 @@ def _load(raw: bytes, *, formulas: bool) -> tuple[list[tuple[Any, ...]], str, li
             book.close()
 
 
-def _rows(rows: list[tuple[Any, ...]], values: list[tuple[Any, ...]]) -> Iterator[tuple[int, list[Callable[[], Cell]]]]:
+def _rows(rows: list[tuple[Any, ...]], values: list[tuple[Any, ...]]) -> Iterator[tuple[int, list[CellReader]]]:
     for number, (row, stored) in enumerate(zip(rows, values, strict=True), start=1):
         yield number, [_reader(cell, value) for cell, value in zip(row, stored, strict=True)]
 
 
-def _reader(cell: Any, stored: Any) -> Callable[[], Cell]:
+def _reader(cell: Any, stored: Any) -> CellReader:
     return lambda: _cell(cell, stored)
 
 
