@@ -1,0 +1,86 @@
+"""Binned densities as small palette images.
+
+A plot of 64 to 100 bins a side needs no more pixels than bins: the browser scales it. One byte a bin, few
+levels, and PNG's own compression keep a gate at two or three kilobytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["LEVELS", "MAX_BINS", "density_levels", "density_uri", "palette", "smooth"]
+
+LEVELS = 28
+MAX_BINS = 96  # finer histograms are summed down to at most this many bins a side
+_COLOURMAP = "viridis"
+
+
+@cache
+def palette() -> NDArray[np.uint8]:
+    """Colours of the levels, shape (LEVELS + 1, 3); level 0, no event, is white (and transparent in images)."""
+    from matplotlib import colormaps
+
+    # The brightest yellow is left out: on paper it is hardly darker than white.
+    colours = colormaps[_COLOURMAP](np.linspace(0.0, 0.94, LEVELS))[:, :3]
+    white = np.ones((1, 3))
+    table: NDArray[np.uint8] = np.round(255 * np.vstack([white, colours])).astype(np.uint8)
+    table.setflags(write=False)
+    return table
+
+
+def density_levels(counts: NDArray[Any]) -> NDArray[np.uint8]:
+    """Counts to levels 0 to LEVELS on a logarithmic scale; 0 only where there is no event.
+
+    Parameters
+    ----------
+    counts : shape (bins_x, bins_y).
+
+    Returns
+    -------
+    Levels of shape (bins_x, bins_y), after summing neighbouring bins where there are more than MAX_BINS.
+    """
+    table = np.asarray(counts, dtype=np.float64)
+    for axis in (0, 1):
+        table = _coarser(table, axis)
+    top = np.log(max(table.max(initial=1.0), 2.0))
+    scaled = np.log(np.maximum(table, 1.0)) / top
+    levels: NDArray[np.uint8] = np.where(table > 0, 1 + np.round(scaled * (LEVELS - 1)), 0).astype(np.uint8)
+    return levels
+
+
+def _coarser(table: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    bins = table.shape[axis]
+    step = -(-bins // MAX_BINS)
+    if step == 1:
+        return table
+    return np.add.reduceat(table, np.arange(0, bins, step), axis=axis)
+
+
+def density_uri(counts: NDArray[Any]) -> str:
+    """A density as a ``data:`` address of a PNG; x runs to the right, y upwards."""
+    from PIL import Image
+
+    levels = density_levels(counts).T[::-1]
+    image = Image.fromarray(np.ascontiguousarray(levels))
+    image.putpalette(palette().tobytes())
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=True, transparency=0)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def smooth(counts: NDArray[Any], sigma: float = 1.0) -> NDArray[np.float64]:
+    """A one-dimensional histogram smoothed with a Gaussian of `sigma` bins; for display only.
+
+    The ends are mirrored, so that the number of events is kept.
+    """
+    reach = int(np.ceil(3 * sigma))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    padded = np.pad(np.asarray(counts, dtype=np.float64), reach, mode="symmetric")
+    smoothed: NDArray[np.float64] = np.convolve(padded, kernel / kernel.sum(), mode="valid")
+    return smoothed
