@@ -21,7 +21,7 @@ from treg_gating.errors import CompensationError, FCSError, TregGatingError
 from treg_gating.fcs import read_fcs
 from treg_gating.gating.consensus import CohortGates, Member, learn_cohort, settle
 from treg_gating.gating.hierarchy import EventView, apply_sample, fit_sample
-from treg_gating.gating.results import SampleFit, SampleResult
+from treg_gating.gating.results import FittedGate, SampleFit, SampleResult
 from treg_gating.gating.template import GateStep, GatingTemplate
 from treg_gating.panel import Panel, match_panel
 from treg_gating.populations import count_populations, gate_interval, picture_gates
@@ -112,12 +112,11 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
             action="Run again when nothing writes to it.",
         )
     template = settings.template
-    finals = {
-        step.population: settle(step, fit.gates[step.population], cohort.consensus.get(step.population), tube.batch)
-        for step in template.steps
-        if isinstance(step, GateStep) and not step.learns
-    }
-    walk = apply_sample(template, ready.view, finals, cohort.models, batch=tube.batch)
+
+    def final(step: GateStep, own: FittedGate) -> FittedGate:
+        return settle(step, own, cohort.consensus.get(step.population), tube.batch)
+
+    walk = apply_sample(template, ready.view, fit.gates, final, cohort.models, batch=tube.batch)
     counts = count_populations(template, walk, ready.linear)
     primary = template.primary
     interval = gate_interval(template, walk, ready.view, primary.numerator, primary.denominator)

@@ -6,7 +6,7 @@ The only place where a GateFitError becomes a status.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -91,29 +91,32 @@ def fit_sample(template: GatingTemplate, view: EventView, *, batch: str) -> Walk
 def apply_sample(
     template: GatingTemplate,
     view: EventView,
-    finals: Mapping[str, FittedGate],
+    own: Mapping[str, FittedGate],
+    settle: Callable[[GateStep, FittedGate], FittedGate],
     models: Mapping[str, Mapping[str, Any]],
     *,
     batch: str,
 ) -> Walk:
-    """Pass 2: final gates where the cohort settled them, the rest placed on this tube with what the cohort taught.
+    """Pass 2: every gate settled with the cohort, and what needs the cohort's models placed on this tube.
 
     Parameters
     ----------
-    finals : settled gates by population. models : by ``population/rule``, for methods that learn.
+    own : gates of pass 1, by population. settle : final gate from the tube's own and the cohort's.
+    models : by ``population/rule``, for methods that learn.
     """
 
     def decide(step: GateStep, walk: Walk, context: FitContext) -> FittedGate:
-        final = finals.get(step.population)
-        if final is not None and final.gate is not None:
+        estimate = own.get(step.population)
+        if estimate is None or estimate.status is GateStatus.FAILED or step.learns:
+            # Pass 1 could not look at these events: a gate above had to wait for the cohort.
+            estimate = _follow(step, step.chain, context, models)
+        final = settle(step, estimate)
+        if final.gate is not None or final.status is not GateStatus.CONSENSUS:
             return final
-        chain = step.chain
-        names = [rule.name for rule in chain]
-        if final is not None and final.status is GateStatus.CONSENSUS and "consensus" in names:
-            chain = chain[names.index("consensus") + 1 :]  # there was none: go on behind it
-            if not chain:
-                return _failed(step, f"{final.reason}; and there is no consensus", len(context.events))
-        return _follow(step, chain, context, models)
+        behind = step.chain[[rule.method is None for rule in step.chain].index(True) + 1 :]
+        there_is_none = f"{final.reason}; and there is no consensus"
+        gate = _follow(step, behind, context, models)
+        return replace(gate, reason="; ".join(filter(None, (there_is_none, gate.reason))))
 
     return _walk(template, view, batch, decide)
 
@@ -180,7 +183,7 @@ def _follow(
         except GateFitError as error:
             complaints.append(f"{rule.name}: {error}")
             continue
-        status = GateStatus.FITTED if rule is step.chain[0] else GateStatus.FALLBACK
+        status = GateStatus.FITTED if rule == step.chain[0] else GateStatus.FALLBACK
         if rule.name == "fixed":
             status = GateStatus.FIXED
         reason = "; ".join([*complaints, fit.reason])
