@@ -11,6 +11,7 @@ from treg_gating.simulate.disturbances import Disturbance
 from treg_gating.simulate.presets import PRESETS
 from treg_gating.simulate.settings import CohortSettings
 from treg_gating.simulate.tubes import EventTruth, SimulatedTube, TubePlan, simulate_tube
+from treg_gating.simulate.write import SimulationSummary, read_truth, simulate_to_folder, write_cohort
 
 __all__ = [
     "PRESETS",
@@ -18,11 +19,15 @@ __all__ = [
     "Disturbance",
     "EventTruth",
     "SimulatedTube",
+    "SimulationSummary",
     "SubjectVisit",
     "TubePlan",
     "draw_biology",
     "plan_cohort",
+    "read_truth",
     "simulate_cohort",
     "simulate_single_stains",
+    "simulate_to_folder",
     "simulate_tube",
+    "write_cohort",
 ]

@@ -76,7 +76,8 @@ def bayes_ceiling(
 
     Notes
     -----
-    With the default sizes the estimate lies within about 0.004 of that from four times as many cells.
+    Measured on one tube of each preset: with the default sizes F1 lay within 0.003 of that from 800,000 reference
+    cells and within 0.006 of a 100-nearest-neighbour posterior on 800,000; two to three seconds a tube on one core.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
 

@@ -232,7 +232,7 @@ def _smeared(types: Sequence[CellType]) -> tuple[CellType, ...]:
     treg = {
         "CD25": Stain(1000, 0.42, dof=6, loading=0.12),
         "CD127": Stain(1100, 0.36, dof=6),
-        "FOXP3": Stain(1150, 0.24, dof=6, loading=0.15),
+        "FOXP3": Stain(1250, 0.24, dof=6, loading=0.15),
     }
     changed = []
     for cell in types:

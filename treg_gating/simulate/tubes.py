@@ -111,7 +111,7 @@ class SimulatedTube:
     Parameters
     ----------
     plan : what it was made from.
-    events : shape (n_events, n_channels), float32, raw.
+    events : shape (n_events, n_channels), float32, raw; Time in seconds.
     channels : one a column.
     spillover : the matrix in the file, which may be slightly wrong.
     true_spillover : the matrix that holds.
@@ -305,14 +305,14 @@ def _measure(
     signals = plan.instrument.measure(rng, cells.dye * fluorescence[:, np.newaxis], cells.size * fluorescence)
     areas = {"FSC": cells.fsc * scatter, "SSC": cells.ssc * scatter}
     events = np.empty((n, len(plan.panel.scatter) + signals.shape[1] + 1), dtype=np.float32)
-    jitter = {kind: rng.lognormal(0.0, 0.012, n) for kind in areas}
+    jitter = {kind: rng.lognormal(0.0, 0.02, n) for kind in areas}
     for column, name in enumerate(plan.panel.scatter):
         kind, part = name.split("-")
         height = areas[kind] * heights * jitter[kind]
         value = {"A": areas[kind], "H": height, "W": WIDTH * HEIGHT * areas[kind] / height}[part]
         events[:, column] = digitise(value, 0.0, plan.instrument.resolution)
     events[:, len(plan.panel.scatter) : -1] = signals
-    events[:, -1] = np.floor(when.seconds / TIMESTEP)
+    events[:, -1] = np.floor(when.seconds / TIMESTEP) * TIMESTEP
     return events
 
 
