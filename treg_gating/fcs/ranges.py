@@ -1,8 +1,9 @@
 """Integers against $PnR: bits above the range are a mark that every event carries, or a fault.
 
 The standard has a reader mask integers to the bits that $PnR needs (FCS 3.1, $PnR). Some instruments keep the channel's
-number in the bits above; masking is right there. Where a value has simply outgrown its range, masking turns the
-brightest events into dim ones. The two differ: a mark stands on every event, in most channels, and hardly varies.
+or the event's number in the bits above; masking is right there. Where a value has simply outgrown its range, masking
+turns the brightest events into dim ones. The two differ: a label stands on every event, in most channels, and hardly
+varies; a counter is the same in all channels and goes up by one.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ __all__ = ["Ranges"]
 
 Array = NDArray[Any]
 
-MAX_PATTERNS = 4
+MAX_PATTERNS = 4  # of labels in one file
+MIN_COUNTED = 8  # events that show a counter
 
 
 class Ranges:
@@ -71,14 +73,29 @@ class Ranges:
         return np.uint64((1 << self._bits[i]) - 1)
 
     def _is_mark(self, rows: Array) -> bool:
-        """Whether the bits above the ranges are marks: on every event, in half the channels, of few patterns."""
+        """Whether the bits above the ranges are marks of the instrument; then a warning is kept."""
         marks = np.stack([self._decoder.column(rows, i).astype(np.uint64) & ~self._mask(i) for i in self._integers])
+        if _is_counter(marks):
+            kind = "count the events"
+        elif self._is_label(marks):
+            kind = "label channels, the same on every event"
+        else:
+            return False
+        self._inspection.warn("W_MASK", f"the bits above $PnR {kind}; masked as the standard says")
+        return True
+
+    def _is_label(self, marks: Array) -> bool:
+        """On every event, in half the channels, of few patterns in the whole file."""
         patterns = np.unique(marks, axis=1)
         self._patterns |= {pattern.tobytes() for pattern in patterns.T}
-        marked = int(np.count_nonzero(patterns.any(axis=1)))
-        good = bool(patterns.any(axis=0).all()) and marked >= max(2, len(self._integers) / 2)
-        if good and len(self._patterns) <= MAX_PATTERNS:
-            text = f"the bits above $PnR are marks on every event, in {marked} channels; masked as the standard says"
-            self._inspection.warn("W_MASK", text)
-            return True
+        labelled = int(np.count_nonzero(patterns.any(axis=1)))
+        everywhere = bool(patterns.any(axis=0).all()) and labelled >= max(2, len(self._integers) / 2)
+        return everywhere and len(self._patterns) <= MAX_PATTERNS
+
+
+def _is_counter(marks: Array) -> bool:
+    """The same number in every channel, one step further with every event, back to zero where it is full."""
+    if len(marks) < 2 or marks.shape[1] < MIN_COUNTED or (marks != marks[0]).any():
         return False
+    steps = np.unique(np.diff(marks[0].astype(np.int64)))
+    return len(steps) <= 2 and bool(steps[-1] > 0) and bool((steps[:-1] < 0).all())
