@@ -1,0 +1,255 @@
+"""The primary endpoint by subject and planned visit, missing visits included.
+
+Which tube counts: a tube belongs to the visit whose window holds its study day, where sheet and study tell both, else
+to the visit the sheet names. Of several, those with a reportable value go first, then the one nearest the target
+day, then the later. Baseline is the value of the study's baseline visit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from treg_gating.gating.results import FlagLevel, PopulationCount, SampleResult
+from treg_gating.proportion import clopper_pearson, counting_cv_pct, rounded, wilson
+from treg_gating.samplesheet import Role, Tube
+from treg_gating.study import Study, Visit
+from treg_gating.tables import ENDPOINT, names
+
+__all__ = ["EndpointPlan", "Row", "endpoint_table"]
+
+Row = dict[str, str | int | float | None]
+
+SURFACE = "cd25_cd127low"  # the Treg gate without FOXP3, by the name that shipped templates give it
+LYMPHOCYTES = ("live", "lymphocytes")  # live lymphocytes, by the same
+# A visit is as good as its tube: best first.
+_REPORTABLE = ("ok", "review")
+
+
+class EndpointPlan(Protocol):
+    """What the endpoint needs to know of the template; `TemplateSummary` answers it."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def version(self) -> str: ...  # noqa: D102
+    @property
+    def sha256(self) -> str: ...  # noqa: D102
+    @property
+    def numerator(self) -> str: ...  # noqa: D102
+    @property
+    def denominator(self) -> str: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A tube with its result and the row it would give."""
+
+    tube: Tube
+    row: Row
+    position: int
+
+
+def endpoint_table(
+    results: Mapping[str, SampleResult], tubes: Sequence[Tube], study: Study, plan: EndpointPlan, code_version: str = ""
+) -> list[Row]:
+    """One row per subject and planned visit, columns as in :data:`treg_gating.tables.ENDPOINT`.
+
+    Parameters
+    ----------
+    results : by tube_id.
+    tubes : of the sheet, in its order; only those of role sample take part.
+    study : planned visits, baseline, limits, kind of interval.
+    plan : template and the two populations whose ratio is the endpoint.
+    """
+    maker = _RowMaker(study, plan, code_version)
+    samples = [tube for tube in tubes if tube.role is Role.SAMPLE and tube.tube_id in results]
+    placed: dict[tuple[str, str], list[_Candidate]] = {}
+    strays: dict[tuple[str, str], list[str]] = {}
+    for position, tube in enumerate(samples):
+        visit, note = _visit_of(tube, study)
+        row = maker.row(tube, results[tube.tube_id], visit or tube.visit, note)
+        if visit is None:
+            strays.setdefault((tube.subject, _named(tube, study)), []).append(note)
+        else:
+            placed.setdefault((tube.subject, visit), []).append(_Candidate(tube, row, position))
+    rows: list[Row] = []
+    for subject in dict.fromkeys(tube.subject for tube in samples):
+        found = [
+            _chosen(placed.get((subject, visit.name), []), visit)
+            or _missing(subject, visit.name, strays.get((subject, visit.name), []))
+            for visit in study.visits
+        ]
+        _add_change(found, study)
+        rows += found
+    return rows
+
+
+def _named(tube: Tube, study: Study) -> str:
+    return study.find_visit(tube.visit) or tube.visit
+
+
+def _visit_of(tube: Tube, study: Study) -> tuple[str | None, str]:
+    """The planned visit a tube belongs to, or None, and what there is to say about it."""
+    named = _named(tube, study)
+    windowed = [visit for visit in study.visits if visit.first_day is not None and visit.last_day is not None]
+    if tube.day is None or not windowed:
+        return named, ""
+    fitting = [visit for visit in windowed if _holds(visit, tube.day)]
+    if not fitting:
+        if named not in {visit.name for visit in windowed}:
+            return named, ""
+        return None, f"tube {tube.tube_id} of day {tube.day} is outside the window of {named}"
+    nearest = min(fitting, key=lambda visit: abs((visit.day or 0) - (tube.day or 0)))
+    if nearest.name == named:
+        return named, ""
+    return nearest.name, f"the sheet says {named}, day {tube.day} lies in the window of {nearest.name}"
+
+
+def _holds(visit: Visit, day: int) -> bool:
+    return visit.first_day is not None and visit.last_day is not None and visit.first_day <= day <= visit.last_day
+
+
+def _chosen(candidates: Sequence[_Candidate], visit: Visit) -> Row | None:
+    if not candidates:
+        return None
+    if len(candidates) == 1:
+        return candidates[0].row
+
+    def rank(candidate: _Candidate) -> tuple[bool, int, tuple[int, str, int]]:
+        day = candidate.tube.day
+        distance = abs(day - visit.day) if day is not None and visit.day is not None else 0
+        later = (-(day or 0), _descending(candidate.tube.date), -candidate.position)
+        return (candidate.row["status"] not in _REPORTABLE, distance, later)
+
+    best, *others = sorted(candidates, key=rank)
+    said = [str(best.row["selection"])] if best.row["selection"] else []
+    said.append(f"1 of {len(candidates)} tubes: {_why(best, others, visit)}")
+    said.append("not counted: " + ", ".join(other.tube.tube_id for other in others))
+    return {**best.row, "selection": "; ".join(said)}
+
+
+def _descending(text: str) -> str:
+    """A key that sorts later dates first."""
+    return "".join(chr(0x10FFFF - ord(letter)) for letter in text) or chr(0x10FFFF)
+
+
+def _why(best: _Candidate, others: Sequence[_Candidate], visit: Visit) -> str:
+    if best.row["status"] in _REPORTABLE and all(other.row["status"] not in _REPORTABLE for other in others):
+        return "the only one with a value"
+    if best.tube.day is not None and visit.day is not None:
+        return f"day {best.tube.day} is nearest to the target day {visit.day}, the later of equals"
+    return f"collected last ({best.tube.date})" if best.tube.date else "the last in the sheet, which gives no day"
+
+
+def _missing(subject: str, visit: str, strays: Sequence[str]) -> Row:
+    row: Row = dict.fromkeys(names(ENDPOINT))
+    reason = "; ".join(strays) or "no tube of this visit in the sample sheet"
+    row.update(subject=subject, visit=visit, status="missing", reason=reason, file="", flags="", selection="")
+    return row
+
+
+def _add_change(rows: Sequence[Row], study: Study) -> None:
+    baseline = study.baseline
+    first = next((row for row in rows if baseline is not None and row["visit"] == baseline.name), None)
+    before = first["treg_pct_of_cd4"] if first else None
+    for row in rows:
+        value = row["treg_pct_of_cd4"]
+        if row is first or not isinstance(before, int | float) or not isinstance(value, int | float):
+            continue
+        row["change_from_baseline"] = rounded(value - before)
+        row["ratio_to_baseline"] = rounded(value / before) if before > 0 else None
+
+
+class _RowMaker:
+    """Makes the row of one tube."""
+
+    def __init__(self, study: Study, plan: EndpointPlan, code_version: str) -> None:
+        self.limits, self.plan, self.code_version = study.limits, plan, code_version
+        exact = study.endpoint.interval == "clopper_pearson"
+        self.interval: Callable[[int, int], tuple[float, float] | None] = clopper_pearson if exact else wilson
+
+    def row(self, tube: Tube, result: SampleResult, visit: str, selection: str) -> Row:
+        row: Row = dict.fromkeys(names(ENDPOINT))
+        row.update(
+            subject=tube.subject,
+            visit=visit,
+            file=tube.file,
+            selection=selection,
+            batch=tube.batch,
+            tube_id=tube.tube_id,
+            sha256=result.sha256,
+            template=f"{self.plan.name} {self.plan.version}",
+            template_sha256=self.plan.sha256,
+            code_version=self.code_version,
+            flags="",
+        )
+        if result.status != "done":
+            row.update(status="failed", reason=_failure(result))
+            return row
+        self._fill(row, result)
+        if selection and row["status"] == "ok":
+            row.update(status="review", reason=selection)
+        return row
+
+    def _fill(self, row: Row, result: SampleResult) -> None:
+        part, whole = result.count(self.plan.numerator), result.count(self.plan.denominator)
+        row.update(n_cd4_t=whole.n if whole else None, n_treg=part.n if part else None)
+        codes = [flag.code for flag in result.flags]
+        status, reason = self._status(result, part, whole)
+        if part is not None and whole is not None and part.n is not None and whole.n:
+            k, n = part.n, whole.n
+            if status in _REPORTABLE:
+                row["treg_pct_of_cd4"] = rounded(100 * k / n)
+            row["treg_pct_of_cd4_low"], row["treg_pct_of_cd4_high"] = _percent(self.interval(k, n))
+            row["counting_cv_pct"] = rounded(counting_cv_pct(k, n))
+            if k < self.limits.count_flag:
+                codes.append("FEW_TREG")
+                few = f"{k} Treg events, quantifiable from {self.limits.count_flag:g}"
+                status, reason = ("review", few) if status == "ok" else (status, reason)
+            self._more(row, result, part, n)
+        row.update(status=status, reason=reason, flags=";".join(dict.fromkeys(codes)))
+
+    def _status(
+        self, result: SampleResult, part: PopulationCount | None, whole: PopulationCount | None
+    ) -> tuple[str, str]:
+        for count, name in ((whole, self.plan.denominator), (part, self.plan.numerator)):
+            if count is None or count.n is None:
+                return "not_estimable", f"{name}: {count.reason if count and count.reason else 'not in this tube'}"
+        assert part is not None  # noqa: S101 (the loop above has seen to it)
+        assert whole is not None  # noqa: S101
+        assert part.n is not None  # noqa: S101
+        if not whole.n:
+            return "not_estimable", f"no event in {self.plan.denominator}"
+        failing = [flag.text for flag in result.flags if flag.level is FlagLevel.FAIL]
+        if failing:
+            return "not_estimable", "; ".join(failing)
+        if part.n < self.limits.count_report:
+            return "not_estimable", f"{part.n} Treg events, not reported below {self.limits.count_report:g}"
+        reviews = [flag.text for flag in result.flags if flag.level is FlagLevel.REVIEW]
+        return ("review", "; ".join(reviews)) if reviews else ("ok", "")
+
+    def _more(self, row: Row, result: SampleResult, part: PopulationCount, n_whole: int) -> None:
+        """Numbers beside the endpoint; given also where the endpoint itself is held back."""
+        low, high = result.gate_interval.get(self.plan.numerator, (None, None))
+        row.update(treg_gate_low=rounded(low), treg_gate_high=rounded(high))
+        lymphocytes = next((count for name in LYMPHOCYTES if (count := result.count(name)) is not None), None)
+        surface = result.count(SURFACE)
+        if part.n is None or row["treg_pct_of_cd4"] is None:
+            return
+        if lymphocytes is not None and lymphocytes.n:
+            row["treg_pct_of_lymphocytes"] = rounded(100 * part.n / lymphocytes.n)
+        if surface is not None and surface.n is not None:
+            row["surface_treg_pct_of_cd4"] = rounded(100 * surface.n / n_whole)
+            row["foxp3_purity_pct"] = rounded(100 * part.n / surface.n) if surface.n else None
+        row["cd25_mfi_treg"] = rounded(part.mfi.get("CD25"))
+        row["foxp3_mfi_treg"] = rounded(part.mfi.get("FOXP3"))
+
+
+def _failure(result: SampleResult) -> str:
+    return result.reason if not result.code or result.code in result.reason else f"[{result.code}] {result.reason}"
+
+
+def _percent(interval: tuple[float, float] | None) -> tuple[float | None, float | None]:
+    return (None, None) if interval is None else (rounded(100 * interval[0]), rounded(100 * interval[1]))

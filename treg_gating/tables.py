@@ -1,0 +1,110 @@
+"""Columns of every table that leaves the program: name, type, unit, meaning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["ENDPOINT", "GATES", "POPULATIONS", "Column", "names"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column.
+
+    Parameters
+    ----------
+    name : as in the header.
+    dtype : "text", "integer" or "number".
+    unit : of a number; empty for text and plain counts.
+    meaning : in words; also in the documentation.
+    """
+
+    name: str
+    dtype: str
+    unit: str
+    meaning: str
+
+
+def names(table: tuple[Column, ...]) -> tuple[str, ...]:
+    """The header of a table."""
+    return tuple(column.name for column in table)
+
+
+_PROVENANCE = (
+    Column("batch", "text", "", "tubes stained and acquired together, as in the sheet"),
+    Column("tube_id", "text", "", "the tube in the sheet"),
+    Column("sha256", "text", "", "digest of the file's bytes as they were read"),
+    Column("template", "text", "", "gating template, name and version"),
+    Column("template_sha256", "text", "", "digest over the template's files"),
+    Column("code_version", "text", "", "version of the package and digest of the source that makes numbers"),
+)
+
+ENDPOINT: tuple[Column, ...] = (
+    Column("subject", "text", "", "as in the sheet"),
+    Column("visit", "text", "", "planned visit"),
+    Column("file", "text", "", "file of the tube that counts for this visit, as in the sheet"),
+    Column("status", "text", "", "ok; review: look before use; not_estimable; failed; missing: no tube"),
+    Column("reason", "text", "", "why the status is not ok"),
+    Column("n_cd4_t", "integer", "events", "CD4 T cells (the endpoint's denominator)"),
+    Column("n_treg", "integer", "events", "Treg cells (the endpoint's numerator)"),
+    Column("treg_pct_of_cd4", "number", "%", "Treg of CD4 T cells; empty where not estimable or too few to report"),
+    Column("treg_pct_of_cd4_low", "number", "%", "95 % interval from counting alone, lower bound"),
+    Column("treg_pct_of_cd4_high", "number", "%", "the same, upper bound"),
+    Column(
+        "treg_gate_low", "number", "%", "the percentage when each gate on the path moves by its standard error: least"
+    ),
+    Column("treg_gate_high", "number", "%", "the same: most"),
+    Column("counting_cv_pct", "number", "%", "coefficient of variation from counting alone"),
+    Column("treg_pct_of_lymphocytes", "number", "%", "Treg of live lymphocytes; empty where these are not gated"),
+    Column("surface_treg_pct_of_cd4", "number", "%", "CD25+ CD127low of CD4 T cells, without FOXP3"),
+    Column("foxp3_purity_pct", "number", "%", "FOXP3+ share of the CD25+ CD127low cells"),
+    Column("cd25_mfi_treg", "number", "compensated units", "median CD25 of Treg cells"),
+    Column("foxp3_mfi_treg", "number", "compensated units", "median FOXP3 of Treg cells"),
+    Column("change_from_baseline", "number", "percentage points", "Treg of CD4 minus the subject's baseline"),
+    Column("ratio_to_baseline", "number", "", "Treg of CD4 over the subject's baseline"),
+    Column("flags", "text", "", "codes of the tube's flags, joined by ;"),
+    Column("selection", "text", "", "why this tube counts where the visit has several, or how its visit was told"),
+    *_PROVENANCE,
+)
+
+POPULATIONS: tuple[Column, ...] = (
+    Column("tube_id", "text", "", "the tube in the sheet"),
+    Column("file", "text", "", "as in the sheet"),
+    Column("subject", "text", "", "as in the sheet"),
+    Column("visit", "text", "", "as in the sheet"),
+    Column("batch", "text", "", "as in the sheet"),
+    Column("role", "text", "", "sample, or control for a control donor"),
+    Column("population", "text", "", "name in the template"),
+    Column("parent", "text", "", "name of its parent"),
+    Column("status", "text", "", "ok, not_stained, not_estimable, or failed for a tube that failed"),
+    Column("reason", "text", "", "why the status is not ok"),
+    Column("n", "integer", "events", "events of the population; empty where not estimable"),
+    Column("n_parent", "integer", "events", "events of its parent"),
+    Column("pct_of_parent", "number", "%", "share of the parent"),
+    Column("pct_of_parent_low", "number", "%", "Wilson 95 % interval from counting alone, lower bound"),
+    Column("pct_of_parent_high", "number", "%", "the same, upper bound"),
+    Column("pct_of_cd4", "number", "%", "share of CD4 T cells, for populations below them"),
+    Column("pct_of_lymphocytes", "number", "%", "share of live lymphocytes, for populations below them"),
+    Column("mfi_cd25", "number", "compensated units", "median CD25, where the template asks for it"),
+    Column("mfi_foxp3", "number", "compensated units", "median FOXP3, where the template asks for it"),
+    Column("sha256", "text", "", "digest of the file's bytes as they were read"),
+)
+
+GATES: tuple[Column, ...] = (
+    Column("tube_id", "text", "", "the tube in the sheet"),
+    Column("subject", "text", "", "as in the sheet"),
+    Column("visit", "text", "", "as in the sheet"),
+    Column("batch", "text", "", "as in the sheet"),
+    Column("population", "text", "", "the population this gate makes"),
+    Column("parent", "text", "", "whose events it is applied to"),
+    Column("sign", "text", "", "+ keeps the events inside, - those outside"),
+    Column("status", "text", "", "fitted, fallback, consensus, fixed, overridden, not_stained, failed"),
+    Column("rule", "text", "", "which rule of the template's chain fired"),
+    Column("kind", "text", "", "Interval, Rectangle, Polygon, Ellipse, HalfPlane; empty where there is no gate"),
+    Column("dims", "text", "", "dimensions, joined by ;"),
+    Column("numbers", "text", "gate units", "the gate's numbers as JSON"),
+    Column("standard_error", "text", "gate units", "of each free number, joined by ;"),
+    Column("own_numbers", "text", "gate units", "the tube's own estimate where the final gate differs from it"),
+    Column("n_events", "integer", "events", "events it was fitted on"),
+    Column("reason", "text", "", "in words"),
+)
