@@ -1,0 +1,258 @@
+"""The process a tube is worked on in, and the one who watches it.
+
+:class:`Child` is the watcher's side: it sends jobs through a pipe, ends the process at its limits of time and
+memory, and says what became of it. ``python -m treg_gating.run.child`` is the other side. The process ends with its
+watcher: when the pipe closes, and on Linux by the kernel's word.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import select
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from treg_gating.run.job import (
+    E_MEMORY,
+    E_TIMEOUT,
+    Job,
+    Outcome,
+    Shared,
+    TubeError,
+    execute,
+    failed_outcome,
+    load_pipeline,
+)
+
+__all__ = ["ONE_THREAD", "Child", "Limits"]
+
+ONE_THREAD = dict.fromkeys(
+    (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "BLIS_NUM_THREADS",
+        "VECLIB_MAXIMUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+    ),
+    "1",
+)
+_HEADER = struct.Struct("<Q")
+_LOOK = 0.05  # seconds between two looks at the clock and the memory
+_START_SECONDS = 300.0
+_LAST_WORDS = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one tube may use.
+
+    Parameters
+    ----------
+    seconds : wall time of one pass of one tube.
+    memory_mb : resident memory of the process that works on it; 0 for no limit.
+    """
+
+    seconds: float = 600.0
+    memory_mb: float = 0.0
+
+
+class _LostError(Exception):
+    """The process died; the text says how."""
+
+
+class Child:
+    """A process for one tube at a time; started when first needed, and again after a loss."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._words: Any = None
+        self._token = ""
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it lives."""
+        return self._process.pid if self._process else None
+
+    def run(self, job: Job, token: str, shared: bytes, limits: Limits) -> Outcome:
+        """Work on one tube; never raises for what the tube does to the process.
+
+        Parameters
+        ----------
+        token, shared : name of a pickled :class:`Shared`, and its bytes; sent once as long as the name stays.
+        """
+        try:
+            self._begin(token, shared)
+            self._send(job)
+            outcome: Outcome = pickle.loads(self._receive(limits.seconds, limits))  # noqa: S301 (our own process)
+        except _LostError as error:
+            words = self._end()
+            return Outcome(job.tube.tube_id, job.stage, "lost", code="E_CRASH", reason=str(error), trace=words)
+        except TubeError as error:
+            self._end()
+            return failed_outcome(load_pipeline(pickle.loads(shared).pipeline), job, error)  # noqa: S301
+        return outcome
+
+    def close(self) -> None:
+        """End the process."""
+        self._end()
+
+    def _begin(self, token: str, shared: bytes) -> None:
+        if self._process is None or self._process.poll() is not None:
+            self._end()
+            self._start()
+        if token != self._token:
+            self._send(shared)
+            self._receive(_START_SECONDS, Limits(_START_SECONDS))
+            self._token = token
+
+    def _start(self) -> None:
+        self._words = tempfile.TemporaryFile()  # noqa: SIM115 (closed in _end)
+        command = [sys.executable, "-X", "faulthandler", "-m", "treg_gating.run.child"]
+        environment = {**os.environ, **ONE_THREAD}
+        self._process = subprocess.Popen(  # noqa: S603 (our own interpreter and module)
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._words, env=environment
+        )
+
+    def _end(self) -> str:
+        """Kill what is left of the process; its last words on stderr."""
+        process, self._process, self._token = self._process, None, ""
+        if process is None:
+            return ""
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        size = self._words.seek(0, os.SEEK_END)
+        self._words.seek(max(0, size - _LAST_WORDS))
+        words: bytes = self._words.read()
+        self._words.close()
+        return words.decode("utf-8", "replace")
+
+    def _send(self, value: object) -> None:
+        assert self._process is not None  # noqa: S101 (for the type checker)
+        assert self._process.stdin is not None  # noqa: S101
+        body = pickle.dumps(value)
+        try:
+            self._process.stdin.write(_HEADER.pack(len(body)) + body)
+            self._process.stdin.flush()
+        except OSError:
+            raise _LostError(self._how_it_ended()) from None
+
+    def _receive(self, seconds: float, limits: Limits) -> bytes:
+        assert self._process is not None  # noqa: S101
+        assert self._process.stdout is not None  # noqa: S101
+        source, deadline, got = self._process.stdout.fileno(), time.monotonic() + seconds, bytearray()
+        memory = _Memory(self._process.pid, limits.memory_mb)
+        while len(got) < _HEADER.size or len(got) < _HEADER.size + _HEADER.unpack_from(got)[0]:
+            if select.select([source], [], [], _LOOK)[0]:
+                block = os.read(source, 1 << 20)
+                if not block:
+                    raise _LostError(self._how_it_ended())
+                got += block
+            elif time.monotonic() > deadline:
+                raise TubeError(E_TIMEOUT, f"not finished after {seconds:g} s, the limit for one tube")
+            else:
+                memory.check()
+        return bytes(got[_HEADER.size :])
+
+    def _how_it_ended(self) -> str:
+        assert self._process is not None  # noqa: S101
+        try:
+            code = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            return "the process that worked on this tube stopped answering"
+        if code < 0:
+            name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+            return f"the process that worked on this tube was ended by {name}"
+        return f"the process that worked on this tube ended with exit code {code}"
+
+
+class _Memory:
+    """Resident memory of a process against its limit."""
+
+    def __init__(self, pid: int, limit_mb: float) -> None:
+        self.pid, self.limit_mb = pid, limit_mb
+
+    def check(self) -> None:
+        if not self.limit_mb:
+            return
+        import psutil
+
+        try:
+            used = psutil.Process(self.pid).memory_info().rss / 1e6
+        except psutil.Error:
+            return  # it has just ended; the pipe tells how
+        if used > self.limit_mb:
+            text = f"used {used:.0f} MB of memory; the limit for one tube is {self.limit_mb:.0f} MB"
+            raise TubeError(E_MEMORY, text)
+
+
+def _serve() -> None:
+    """Answer jobs from stdin until it closes."""
+    _die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's affair
+    source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints must not enter the answers
+    inbox = _Inbox(source)
+    shared: Shared | None = None
+    while True:
+        message = inbox.take()
+        if isinstance(message, bytes):
+            shared = pickle.loads(message)  # noqa: S301 (from our own parent)
+            load_pipeline(shared.pipeline)
+            _answer(sink, b"ready")
+        elif isinstance(message, Job) and shared is not None:
+            _answer(sink, pickle.dumps(execute(message, shared)))
+
+
+def _answer(sink: Any, body: bytes) -> None:
+    sink.write(_HEADER.pack(len(body)) + body)
+    sink.flush()
+
+
+class _Inbox:
+    """Reads messages in a thread, so that a closed pipe ends the process even in the midst of a tube."""
+
+    def __init__(self, source: Any) -> None:
+        import queue
+        import threading
+
+        self._source = source
+        self._queue: queue.SimpleQueue[object] = queue.SimpleQueue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def take(self) -> object:
+        return self._queue.get()
+
+    def _read(self) -> None:
+        while True:
+            header = self._source.read(_HEADER.size)
+            if len(header) < _HEADER.size:
+                os._exit(0)
+            body = self._source.read(_HEADER.unpack(header)[0])
+            self._queue.put(pickle.loads(body))  # noqa: S301 (from our own parent)
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to end this process with its parent (Linux); elsewhere the closed pipe does it."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+if __name__ == "__main__":
+    _serve()

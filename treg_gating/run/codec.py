@@ -1,0 +1,174 @@
+"""Results as bytes and back: JSON for plain values, one compressed block for arrays. Nothing is unpickled.
+
+A value is encoded with tags for what JSON cannot say: ``{"$": "tuple" | "map" | "array" | "float" | "path" |
+"enum" | <class>, ...}``. Only the classes of `CLASSES` and `ENUMS` are ever built when reading.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from treg_gating.errors import RunStateError
+from treg_gating.flags import Flag, FlagLevel
+from treg_gating.gating.gates import GATES
+from treg_gating.gating.results import (
+    FittedGate,
+    GatePicture,
+    GateStatus,
+    PopulationCount,
+    SampleFit,
+    SampleResult,
+)
+from treg_gating.run.record import StudySummary, TemplateRow, TemplateSummary
+from treg_gating.samplesheet import Role, Tube
+from treg_gating.study import Endpoint, Limits, Statistics, Study, Visit
+
+__all__ = ["CLASSES", "ENUMS", "Payload", "decode", "encode"]
+
+_RESULTS = (FittedGate, Flag, GatePicture, PopulationCount, SampleFit, SampleResult)
+_PLANS = (Tube, Study, Visit, Endpoint, Limits, Statistics, StudySummary, TemplateSummary, TemplateRow)
+CLASSES: dict[str, type[Any]] = {kind.__name__: kind for kind in (*_RESULTS, *_PLANS, *GATES.values())}
+ENUMS: dict[str, type[Enum]] = {kind.__name__: kind for kind in (FlagLevel, GateStatus, Role)}
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """An encoded value.
+
+    Parameters
+    ----------
+    text : JSON.
+    arrays : zlib-compressed concatenation of the arrays, little-endian, C order; empty where there are none.
+    """
+
+    text: str
+    arrays: bytes = b""
+
+
+def encode(value: Any) -> Payload:
+    """Plain form of a result, fit or plan; equal values give equal bytes.
+
+    Raises
+    ------
+    TypeError : a value of a kind that is not known here (a bug in the caller).
+    """
+    arrays = bytearray()
+    plain = _Encoder(arrays).plain(value)
+    text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Payload(text, zlib.compress(bytes(arrays)) if arrays else b"")
+
+
+def decode(payload: Payload) -> Any:
+    """Inverse of :func:`encode`.
+
+    Raises
+    ------
+    RunStateError : the bytes are not what `encode` writes.
+    """
+    try:
+        arrays = zlib.decompress(payload.arrays) if payload.arrays else b""
+        return _Decoder(arrays).value(json.loads(payload.text))
+    except (ValueError, KeyError, TypeError, IndexError, zlib.error) as error:
+        msg = f"a stored result cannot be read ({type(error).__name__}: {error}); the ledger is damaged"
+        raise RunStateError(msg) from error
+
+
+class _Encoder:
+    def __init__(self, arrays: bytearray) -> None:
+        self.arrays = arrays
+
+    def plain(self, value: Any) -> Any:
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, Enum):
+            return {"$": "enum", "kind": type(value).__name__, "value": value.value}
+        if isinstance(value, str):
+            return str(value)
+        if isinstance(value, int | np.integer):
+            return int(value)
+        if isinstance(value, float | np.floating):
+            return float(value) if math.isfinite(value) else {"$": "float", "value": repr(float(value))}
+        return self._compound(value)
+
+    def _compound(self, value: Any) -> Any:
+        if isinstance(value, np.bool_):
+            return bool(value)
+        if isinstance(value, Path):
+            return {"$": "path", "value": str(value)}
+        if isinstance(value, np.ndarray):
+            return self._array(value)
+        if isinstance(value, tuple):
+            return {"$": "tuple", "items": [self.plain(item) for item in value]}
+        if isinstance(value, list):
+            return [self.plain(item) for item in value]
+        if isinstance(value, Mapping):
+            return self._mapping(value)
+        if is_dataclass(value) and not isinstance(value, type):
+            return self._dataclass(value)
+        msg = f"cannot store a {type(value).__name__}"
+        raise TypeError(msg)
+
+    def _array(self, value: np.ndarray[Any, Any]) -> dict[str, Any]:
+        if value.dtype.kind not in "biuf":
+            msg = f"cannot store an array of {value.dtype}"
+            raise TypeError(msg)
+        little = np.ascontiguousarray(value).astype(value.dtype.newbyteorder("<"), copy=False)
+        offset = len(self.arrays)
+        self.arrays += little.tobytes()
+        return {"$": "array", "dtype": little.dtype.str, "shape": list(value.shape), "offset": offset}
+
+    def _mapping(self, value: Mapping[Any, Any]) -> dict[str, Any]:
+        if all(isinstance(key, str) and key != "$" for key in value):
+            return {str(key): self.plain(item) for key, item in value.items()}
+        return {"$": "map", "items": [[self.plain(key), self.plain(item)] for key, item in value.items()]}
+
+    def _dataclass(self, value: Any) -> dict[str, Any]:
+        name = type(value).__name__
+        if CLASSES.get(name) is not type(value):
+            msg = f"cannot store a {name}"
+            raise TypeError(msg)
+        return {"$": name, **{item.name: self.plain(getattr(value, item.name)) for item in fields(value)}}
+
+
+class _Decoder:
+    def __init__(self, arrays: bytes) -> None:
+        self.arrays = arrays
+        self.tags: dict[str, Callable[[dict[str, Any]], Any]] = {
+            "tuple": lambda tagged: tuple(self.value(item) for item in tagged["items"]),
+            "map": lambda tagged: {self.value(key): self.value(item) for key, item in tagged["items"]},
+            "float": lambda tagged: float(tagged["value"]),
+            "path": lambda tagged: Path(tagged["value"]),
+            "enum": lambda tagged: ENUMS[tagged["kind"]](tagged["value"]),
+            "array": self._array,
+        }
+
+    def value(self, plain: Any) -> Any:
+        if isinstance(plain, list):
+            return [self.value(item) for item in plain]
+        if not isinstance(plain, dict):
+            return plain
+        tag = plain.get("$")
+        if tag is None:
+            return {key: self.value(item) for key, item in plain.items()}
+        if tag in self.tags:
+            return self.tags[tag](plain)
+        return CLASSES[tag](**{key: self.value(item) for key, item in plain.items() if key != "$"})
+
+    def _array(self, tagged: dict[str, Any]) -> np.ndarray[Any, Any]:
+        dtype, shape = np.dtype(tagged["dtype"]), tuple(tagged["shape"])
+        if dtype.kind not in "biuf":
+            msg = f"array of {dtype}"
+            raise ValueError(msg)
+        flat = np.frombuffer(self.arrays, dtype=dtype, count=math.prod(shape), offset=tagged["offset"])
+        array = flat.reshape(shape).copy()
+        array.setflags(write=False)
+        return array

@@ -1,0 +1,277 @@
+"""One run over a cohort: pass 1, what lies between, pass 2, each tube committed as it comes, then the outputs."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from treg_gating.errors import RunStateError, TregGatingError
+from treg_gating.gating.results import SampleFit
+from treg_gating.run.child import Limits
+from treg_gating.run.codec import decode, encode
+from treg_gating.run.engine import Engine, cores, open_engine, run_stage
+from treg_gating.run.finish import Finished, ReportWriter, finish_run, still_finished
+from treg_gating.run.job import PIPELINE, Job, Outcome, Shared, load_pipeline
+from treg_gating.run.keys import code_version, digest, environment, file_sha256, tube_identity
+from treg_gating.run.ledger import Ledger, Stored
+from treg_gating.run.lock import folder_lock
+from treg_gating.run.plan import plan_of
+from treg_gating.run.progress import Progress, log_to
+from treg_gating.samplesheet import Role, SampleSheet, Tube
+
+__all__ = ["RunOrder", "run_cohort"]
+
+log = logging.getLogger(__name__)
+
+FIRST_ROLES = frozenset({Role.SAMPLE, Role.CONTROL, Role.FMO})
+SECOND_ROLES = frozenset({Role.SAMPLE, Role.CONTROL})
+
+
+@dataclass(frozen=True, eq=False)
+class RunOrder:
+    """What is to be run, and how.
+
+    Parameters
+    ----------
+    sheet : the tubes.
+    settings : :class:`treg_gating.pipeline.RunSettings`.
+    out : output folder, made if it is not there.
+    workers : processes; None for one a core, 0 for none.
+    scheduler : address of a Dask scheduler; empty for a cluster of our own.
+    limits : of one tube.
+    notes : sentences the run must say.
+    choices : settings to be shown beside the results, such as the matrix's file name.
+    pipeline : dotted name of the module that does the science.
+    """
+
+    sheet: SampleSheet
+    settings: Any
+    out: Path
+    workers: int | None = None
+    scheduler: str = ""
+    limits: Limits = field(default_factory=Limits)
+    notes: tuple[str, ...] = ()
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    pipeline: str = PIPELINE
+
+
+def run_cohort(order: RunOrder, progress: Progress, write_report: ReportWriter | None = None) -> Finished:
+    """Run a cohort, or whatever of it an earlier run in the same folder did not finish.
+
+    Parameters
+    ----------
+    write_report : makes report.html from the record of the run; None for no report.
+
+    Raises
+    ------
+    FolderLockedError : another run is at work in the folder.
+    DiskError, RunStateError : see there; whatever was finished is kept.
+    """
+    with folder_lock(order.out), log_to(order.out / "run.log.jsonl"), Ledger(order.out) as ledger:
+        run = _Run(order, progress, ledger)
+        found = still_finished(ledger, order.out, run.plan, run.roster, run.code)
+        if found is not None:
+            progress.say("Nothing has changed since the last run in this folder.")
+            return found
+        try:
+            run.begin()
+            run.work()
+            return finish_run(ledger, order.out, run.name, write_report)
+        except BaseException as error:
+            run.broken_off(error)
+            raise
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is known of one tube while the run goes on; `fit` once pass 1 is done."""
+
+    tube: Tube
+    setting_key: str
+    sha256: str = ""
+    fit: Stored | None = None
+    failed: bool = False
+
+
+class _Run:
+    """The state of one run between its steps."""
+
+    def __init__(self, order: RunOrder, progress: Progress, ledger: Ledger) -> None:
+        self.order, self.progress, self.ledger = order, progress, ledger
+        self.name = uuid.uuid4().hex[:12]
+        self.code = code_version()
+        self.plan = encode(plan_of(order.sheet, order.settings, order.notes, order.choices))
+        settings_key = digest(_settings_identity(order.settings), self.code, environment())
+        tubes = [tube for tube in order.sheet.tubes if tube.role in FIRST_ROLES]
+        self.known = {tube.tube_id: _Known(tube, digest(tube_identity(tube), settings_key)) for tube in tubes}
+        self._hash_what_is_known()
+
+    @property
+    def roster(self) -> list[tuple[str, str, str]]:
+        """(tube_id, setting_key, sha256) of every tube of the run."""
+        return [(tube_id, known.setting_key, known.sha256) for tube_id, known in self.known.items()]
+
+    def _hash_what_is_known(self) -> None:
+        """Digest of each file that something was stored for; the others are hashed where they are read."""
+        again = [known for known in self.known.values() if self.ledger.known_digests(known.setting_key)]
+        with ThreadPoolExecutor(cores()) as pool:
+            for known, sha256 in zip(again, pool.map(lambda item: _digest_or_empty(item.tube), again), strict=True):
+                known.sha256 = sha256
+
+    def begin(self) -> None:
+        """Enter the run in the ledger."""
+        samples = [(tube_id, known.setting_key) for tube_id, known in self.known.items()]
+        self.ledger.begin_run(self.name, self.code, self.plan, samples)
+        log.info("run started", extra={"data": {"run": self.name, "code": self.code, **environment()}})
+
+    def work(self) -> None:
+        """Both passes."""
+        first = [known for known in self.known.values() if not self._taken_over_first(known)]
+        with open_engine(self.name, len(first) or len(self.known), workers=self.order.workers,
+                         scheduler=self.order.scheduler) as engine:  # fmt: skip
+            log.info("working with %s", engine.description)
+            self._first(engine, first)
+            self._second(engine)
+
+    def _taken_over_first(self, known: _Known) -> bool:
+        if not known.sha256:
+            return False
+        known.fit = self.ledger.fit(_first_key(known))
+        if known.fit is not None:
+            self.ledger.commit_fit(self.name, known.tube.tube_id, known.fit)
+            return True
+        failure = self.ledger.result(_first_key(known))
+        if failure is None or not failure.final:
+            return False
+        self.ledger.use_stored(self.name, known.tube.tube_id, failure)
+        known.failed = True
+        return True
+
+    def _first(self, engine: Engine, todo: Sequence[_Known]) -> None:
+        self.progress.stage("Fitting gates", len(self.known), len(self.known) - len(todo))
+        jobs = [Job(known.tube, "first", sha256=known.sha256, n_bytes=_size(known.tube)) for known in todo]
+        shared = Shared(self.order.pipeline, self.order.settings)
+        self.ledger.mark_running(self.name, [job.tube.tube_id for job in jobs])
+        for outcome in run_stage(engine, jobs, shared, self.order.limits):
+            self._check_version(outcome)
+            known = self.known[outcome.tube_id]
+            known.sha256 = outcome.sha256
+            if outcome.kind == "done" and outcome.payload is not None:
+                key = _first_key(known)
+                known.fit = Stored(key, known.setting_key, known.sha256, outcome.payload)
+                self.ledger.commit_fit(self.name, outcome.tube_id, known.fit)
+            else:
+                self._commit(known, _first_key(known), outcome)
+            self._tell(outcome)
+
+    def _second(self, engine: Engine) -> None:
+        fitted = {tube_id: known for tube_id, known in self.known.items() if known.fit is not None}
+        fits: dict[str, SampleFit] = {name: decode(known.fit.payload) for name, known in fitted.items() if known.fit}
+        self.progress.say("Comparing gates over the cohort")
+        tubes = [known.tube for known in fitted.values()]
+        cohort = load_pipeline(self.order.pipeline).between_passes(tubes, fits, self.order.settings)
+        cohort_key = digest(cohort)
+        self.ledger.keep_cohort(self.name, encode(_cohort_summary(cohort)))
+        due = [known for known in fitted.values() if known.tube.role in SECOND_ROLES]
+        todo = [known for known in due if not self._taken_over_second(known, cohort_key)]
+        self.progress.stage("Gating and counting", len(due), len(due) - len(todo))
+        jobs = [
+            Job(known.tube, "second", known.fit.payload, known.sha256, _size(known.tube)) for known in todo if known.fit
+        ]
+        shared = Shared(self.order.pipeline, self.order.settings, cohort)
+        self.ledger.mark_running(self.name, [job.tube.tube_id for job in jobs])
+        for outcome in run_stage(engine, jobs, shared, self.order.limits):
+            self._check_version(outcome)
+            known = self.known[outcome.tube_id]
+            self._commit(known, _second_key(known, cohort_key), outcome)
+            self._tell(outcome)
+
+    def _taken_over_second(self, known: _Known, cohort_key: str) -> bool:
+        result = self.ledger.result(_second_key(known, cohort_key))
+        if result is None or not result.final:
+            return False
+        self.ledger.use_stored(self.name, known.tube.tube_id, result)
+        return True
+
+    def _commit(self, known: _Known, key: str, outcome: Outcome) -> None:
+        known.failed = outcome.kind != "done"
+        if outcome.payload is None:
+            msg = f"{outcome.tube_id}: no result came back"
+            raise RunStateError(msg)
+        status = "failed" if known.failed else "done"
+        stored = Stored(key, known.setting_key, known.sha256, outcome.payload, status, outcome.final)
+        self.ledger.commit_result(self.name, outcome.tube_id, stored, outcome.reason)
+
+    def _tell(self, outcome: Outcome) -> None:
+        problem = "" if outcome.kind == "done" else outcome.reason
+        data = {"tube_id": outcome.tube_id, "stage": outcome.stage, "seconds": round(outcome.seconds, 3)}
+        if problem:
+            data.update(code=outcome.code, traceback=outcome.trace)
+        log.log(logging.ERROR if problem else logging.INFO, problem or "tube done", extra={"data": data})
+        self.progress.tube(outcome.tube_id, problem)
+
+    def _check_version(self, outcome: Outcome) -> None:
+        if outcome.version and outcome.version != self.code:
+            msg = (
+                f"a worker runs treg-gating {outcome.version}, this program is {self.code}. "
+                "Install the same version on every computer of the cluster and restart its workers"
+            )
+            raise RunStateError(msg)
+
+    def broken_off(self, error: BaseException) -> None:
+        """Note why the run did not come to its end, if the ledger still takes it."""
+        log.error("run broken off: %s", error or type(error).__name__, exc_info=error)
+        try:
+            self.ledger.end_run(self.name, "broken off", {"why": f"{type(error).__name__}: {error}"})
+        except TregGatingError as second:
+            log.warning("the ledger could not note it: %s", second)
+
+
+def _settings_identity(settings: Any) -> dict[str, Any]:
+    """What of the settings can change a tube's fit or result."""
+    study = settings.study
+    own = {
+        name: value
+        for name, value in vars(settings).items()
+        if name not in {"template", "study"}  # told below, without their paths and comments
+    }
+    return {
+        "template": settings.template.sha256,
+        "visits": study.visits,
+        "endpoint": study.endpoint,
+        "limits": study.limits,
+        "own": own,
+    }
+
+
+def _cohort_summary(cohort: Any) -> dict[str, Any]:
+    consensus = getattr(cohort, "consensus", {})
+    gates = {name: getattr(found, "gate", None) for name, found in consensus.items()}
+    return {"notes": tuple(cohort.notes), "consensus": gates}
+
+
+def _first_key(known: _Known) -> str:
+    return digest(known.setting_key, known.sha256, "first")
+
+
+def _second_key(known: _Known, cohort_key: str) -> str:
+    return digest(known.setting_key, known.sha256, "second", cohort_key)
+
+
+def _digest_or_empty(tube: Tube) -> str:
+    try:
+        return file_sha256(tube.path)
+    except TregGatingError:
+        return ""  # the tube will fail with its reason where it is read
+
+
+def _size(tube: Tube) -> int:
+    try:
+        return tube.path.stat().st_size
+    except OSError:
+        return 0

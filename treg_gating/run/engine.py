@@ -1,0 +1,267 @@
+"""Where tubes are worked on: in this process, in one child process, or on a Dask cluster.
+
+An engine takes jobs and yields outcomes in whatever order they come. It holds no result longer than it takes to hand
+it over, so that the caller can commit each as it arrives.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from itertools import islice
+from typing import Any, Protocol
+
+from treg_gating.errors import RunStateError
+from treg_gating.run.child import ONE_THREAD, Child, Limits
+from treg_gating.run.job import E_CRASH, Job, Outcome, Shared, TubeError, execute, failed_outcome, load_pipeline
+from treg_gating.run.worker import SharedPlugin, run_batch, token_of
+
+__all__ = ["Engine", "cores", "open_engine", "run_stage"]
+
+log = logging.getLogger(__name__)
+
+_TRIES_ALONE = 3
+_TASK_SECONDS = 0.1  # a Dask task costs about 2 ms; this much work makes that small
+_TUBE_SECONDS = 0.03
+_BYTES_PER_SECOND = 40e6
+_MAX_BATCH = 16
+
+
+class Engine(Protocol):
+    """Something that works on tubes."""
+
+    @property
+    def description(self) -> str:
+        """What it is, for the log."""
+
+    def outcomes(self, jobs: Sequence[Job], shared: Shared, limits: Limits) -> Iterator[Outcome]:
+        """Outcomes as they come, one a job."""
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def open_engine(run: str, n_tubes: int, *, workers: int | None, scheduler: str) -> AbstractContextManager[Engine]:
+    """The engine that suits.
+
+    Parameters
+    ----------
+    run : name of the run, to keep apart what several send to one cluster.
+    n_tubes : tubes to be worked on.
+    workers : processes; None for one a core; 0 for none, everything in this process and without limits.
+    scheduler : address of a Dask scheduler that is there already; empty for a cluster of our own.
+    """
+    if scheduler:
+        return _existing_cluster(run, scheduler)
+    if workers == 0:
+        return nullcontext(InThisProcess())
+    wanted = min(workers or cores(), max(n_tubes, 1))
+    return _one_child() if wanted == 1 else _local_cluster(run, wanted)
+
+
+def run_stage(engine: Engine, jobs: Sequence[Job], shared: Shared, limits: Limits) -> Iterator[Outcome]:
+    """Outcomes of all jobs; a tube whose process was lost is tried again last and alone.
+
+    Nothing else runs beside such a tube, so when its process is lost again, it is the tube's doing (or a stranger's
+    at each of three tries).
+    """
+    suspects: list[Job] = []
+    by_tube = {job.tube.tube_id: job for job in jobs}
+    for outcome in engine.outcomes(jobs, shared, limits):
+        if outcome.kind == "lost":
+            log.warning("%s: %s; it is tried again later, alone", outcome.tube_id, outcome.reason)
+            suspects.append(by_tube[outcome.tube_id])
+        else:
+            yield outcome
+    for job in suspects:
+        yield _alone(engine, job, shared, limits)
+
+
+def _alone(engine: Engine, job: Job, shared: Shared, limits: Limits) -> Outcome:
+    for _ in range(_TRIES_ALONE):
+        outcome = next(iter(list(engine.outcomes([job], shared, limits))))
+        if outcome.kind != "lost":
+            return outcome
+    error = TubeError(E_CRASH, f"{outcome.reason}, {_TRIES_ALONE} times in a row with nothing else running")
+    failed = failed_outcome(load_pipeline(shared.pipeline), job, error)
+    return replace(failed, trace=outcome.trace)
+
+
+class InThisProcess:
+    """No other process: for debugging, and where none may be started. Limits are not enforced."""
+
+    description = "in this process, without limits"
+
+    def outcomes(self, jobs: Sequence[Job], shared: Shared, limits: Limits) -> Iterator[Outcome]:
+        """One after the other."""
+        for job in jobs:
+            yield execute(job, shared)
+
+
+class OneChild:
+    """One child process: no cluster is worth its start for a single tube."""
+
+    description = "one process"
+
+    def __init__(self, child: Child) -> None:
+        self._child = child
+
+    def outcomes(self, jobs: Sequence[Job], shared: Shared, limits: Limits) -> Iterator[Outcome]:
+        """One after the other."""
+        pickled = pickle.dumps(shared)
+        for job in jobs:
+            yield self._child.run(job, token_of(pickled), pickled, limits)
+
+
+@contextmanager
+def _one_child() -> Iterator[Engine]:
+    child = Child()
+    try:
+        yield OneChild(child)
+    finally:
+        child.close()
+
+
+class DaskCluster:
+    """A Dask cluster, ours or another's."""
+
+    def __init__(self, client: Any, run: str, description: str) -> None:
+        self._client = client
+        self._run = run
+        self.description = description
+
+    def outcomes(self, jobs: Sequence[Job], shared: Shared, limits: Limits) -> Iterator[Outcome]:
+        """As they complete; at most two tasks a thread are under way at any time."""
+        pickled = pickle.dumps(shared)
+        plugin = _worker_plugin(self._run, pickled)
+        self._client.register_plugin(plugin)
+        batches = _batches(jobs, self._threads())
+        yield from self._as_completed(iter(batches), plugin.token, limits)
+
+    def _as_completed(self, batches: Iterator[list[Job]], token: str, limits: Limits) -> Iterator[Outcome]:
+        from dask.distributed import as_completed
+
+        underway: dict[str, list[Job]] = {}
+
+        def submit(batch: list[Job]) -> Any:
+            future = self._client.submit(run_batch, batch, token, limits, pure=False, retries=0)
+            underway[future.key] = batch
+            return future
+
+        first = [submit(batch) for batch in islice(batches, 2 * self._threads())]
+        queue = as_completed(first, loop=self._client.loop)
+        for future in queue:
+            batch = underway.pop(future.key)
+            outcomes = self._collect(future, batch)
+            future.release()
+            for more in islice(batches, 1):
+                queue.add(submit(more))
+            yield from outcomes
+
+    def _threads(self) -> int:
+        threads: int = sum(self._client.nthreads().values())
+        return max(1, threads)
+
+    def _collect(self, future: Any, batch: list[Job]) -> list[Outcome]:
+        from distributed import KilledWorker
+
+        if future.status == "finished":
+            found: list[Outcome] = future.result()
+            return found
+        error = future.exception() if future.status == "error" else None
+        if future.status != "error" or self._client.status != "running":
+            msg = f"the Dask scheduler was lost ({future.status}). What was finished is kept; run the same again"
+            raise RunStateError(msg)
+        if isinstance(error, KilledWorker | KeyError):  # KeyError: a worker came back and has not met the plugin yet
+            reason = "the Dask worker that held this tube was lost"
+            return [Outcome(job.tube.tube_id, job.stage, "lost", code=E_CRASH, reason=reason) for job in batch]
+        raise error  # type: ignore[misc]  # run_batch itself has a bug
+
+
+def _worker_plugin(run: str, shared: bytes) -> Any:
+    from distributed.diagnostics.plugin import WorkerPlugin
+
+    # Dask asks for its own base class; made here so that the worker's module need not import distributed.
+    kind = type("SharedWithWorkers", (SharedPlugin, WorkerPlugin), {})
+    return kind(run, shared)
+
+
+def _batches(jobs: Sequence[Job], threads: int) -> list[list[Job]]:
+    """Tubes in tasks of at least `_TASK_SECONDS`, judged by file size, but enough tasks for every thread."""
+    most = max(1, min(_MAX_BATCH, len(jobs) // (4 * threads)))
+    batches: list[list[Job]] = []
+    seconds = _TASK_SECONDS
+    for job in jobs:
+        if seconds >= _TASK_SECONDS or len(batches[-1]) >= most:
+            batches.append([])
+            seconds = 0.0
+        batches[-1].append(job)
+        seconds += _TUBE_SECONDS + job.n_bytes / _BYTES_PER_SECOND
+    return batches
+
+
+@contextmanager
+def _local_cluster(run: str, workers: int) -> Iterator[Engine]:
+    import dask
+    from dask.distributed import Client, LocalCluster
+    from distributed.security import Security
+
+    quiet = {
+        "distributed.scheduler.allowed-failures": 0,  # a lost worker is told at once; run_stage decides
+        "distributed.scheduler.active-memory-manager.start": False,
+        "distributed.worker.memory.terminate": False,  # the child process is the one that is watched
+        "distributed.worker.memory.pause": False,
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.target": False,
+        "distributed.admin.log-format": "%(name)s - %(levelname)s - %(message)s",
+        **{f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in ONE_THREAD.items()},
+    }
+    with dask.config.set(quiet), _ignoring_sigint():
+        cluster = LocalCluster(
+            n_workers=workers,
+            processes=True,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            protocol="tls",  # anyone on this computer who reached an open scheduler could run code as this user
+            security=Security.temporary(),
+            dashboard_address=None,
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+        )
+    with cluster, Client(cluster, set_as_default=False) as client:
+        yield DaskCluster(client, run, f"{workers} Dask worker processes on this computer")
+
+
+@contextmanager
+def _existing_cluster(run: str, address: str) -> Iterator[Engine]:
+    from dask.distributed import Client
+
+    try:
+        client = Client(address, set_as_default=False, timeout="15s", name=f"treg-gating-{run}")
+    except (OSError, TimeoutError) as error:
+        msg = f"no Dask scheduler answers at {address} ({error}). Check the address, and the TLS settings of Dask"
+        raise RunStateError(msg) from error
+    with client:
+        n = len(client.nthreads())
+        yield DaskCluster(client, run, f"the Dask cluster at {address}, {n} workers at the start")
+
+
+@contextmanager
+def _ignoring_sigint() -> Iterator[None]:
+    """Processes started inside inherit this: Ctrl-C reaches the coordinator alone, which ends them in order."""
+    try:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,64 @@
+"""Files that are either the old ones or the new ones, never half of each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from treg_gating.errors import RunStateError
+
+__all__ = ["DiskError", "disk_errors", "replace_file", "write_bytes"]
+
+
+class DiskError(RunStateError):
+    """The disk is full, read-only or gone; what was committed before stands."""
+
+
+@contextmanager
+def disk_errors(doing: str) -> Iterator[None]:
+    """Turn the system's refusals into :class:`DiskError` that says what was being done."""
+    try:
+        yield
+    except OSError as error:
+        msg = f"{doing}: {error.strerror or error}. What was finished is kept; mend the disk and run the same again"
+        raise DiskError(msg) from error
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` make a file under another name, then put it in place in one step.
+
+    Parameters
+    ----------
+    path : the file to be made or replaced.
+    write : is called with the path to write to, in the same folder.
+
+    Raises
+    ------
+    DiskError : the old file, if there was one, is untouched.
+    """
+    # The same ending, because writers choose their format by it; a dot in front, because nobody should open it.
+    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    with disk_errors(f"writing {path}"):
+        try:
+            write(temporary)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Put `content` in place of the file in one step."""
+    replace_file(path, lambda temporary: temporary.write_bytes(content))
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

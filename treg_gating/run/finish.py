@@ -1,0 +1,201 @@
+"""The end of a run: tables, summary and report from the ledger. Can be done again any time, without FCS files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from treg_gating.endpoint import endpoint_table
+from treg_gating.errors import RunStateError
+from treg_gating.gating.gates import gate_to_dict
+from treg_gating.gating.results import FlagLevel, SampleResult
+from treg_gating.run.audit import now
+from treg_gating.run.codec import Payload, decode
+from treg_gating.run.files import replace_file
+from treg_gating.run.ledger import Ledger, RunRow
+from treg_gating.run.outputs import write_json, write_tables
+from treg_gating.run.plan import study_summary
+from treg_gating.run.record import EndpointRow, RunRecord
+
+__all__ = [
+    "EXIT_DONE",
+    "EXIT_FAILED",
+    "EXIT_REVIEW",
+    "Finished",
+    "ReportWriter",
+    "finish_run",
+    "rebuild",
+    "still_finished",
+]
+
+EXIT_DONE, EXIT_REVIEW, EXIT_FAILED = 0, 4, 5
+
+ReportWriter = Callable[[RunRecord, Path], object]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run came to.
+
+    Parameters
+    ----------
+    exit_code : 0 all done, 4 samples need review, 5 samples failed.
+    lines : the last screen.
+    """
+
+    exit_code: int
+    lines: tuple[str, ...]
+
+
+def finish_run(ledger: Ledger, folder: Path, run: str, write_report: ReportWriter | None) -> Finished:
+    """Make all outputs of a run and close it in the ledger."""
+    row = ledger.run(run)
+    ended = now()
+    record = _record(ledger, row, ended)
+    closing = _write(folder, record, row, ended, write_report)
+    ledger.end_run(run, "ended", closing, ended)
+    return Finished(closing["exit_code"], tuple(closing["lines"]))
+
+
+def rebuild(ledger: Ledger, folder: Path, write_report: ReportWriter | None) -> Finished:
+    """Make all outputs of the last finished run again.
+
+    Raises
+    ------
+    RunStateError : no run came to its end in this folder.
+    """
+    row = ledger.last_run()
+    if row is None:
+        msg = f"{folder}: no run came to its end here. Run 'treg-gating run' first"
+        raise RunStateError(msg)
+    record = _record(ledger, row, row.ended)
+    closing = _write(folder, record, row, row.ended, write_report)
+    return Finished(closing["exit_code"], tuple(closing["lines"]))
+
+
+def still_finished(
+    ledger: Ledger, folder: Path, plan: Payload, roster: Sequence[tuple[str, str, str]], code: str
+) -> Finished | None:
+    """The last run's end, if the same is asked again, nothing could come out otherwise, and the outputs are intact."""
+    row = ledger.last_run()
+    if row is None or (row.plan, row.code) != (plan, code) or not row.closing.get("complete"):
+        return None
+    before = [entry[:3] for entry in ledger.roster_of(row.run)]
+    if before != list(roster) or not all(entry[2] for entry in roster):
+        return None
+    outputs: Mapping[str, str] = row.closing["outputs"]
+    if any(_digest_or_empty(folder / name) != sha256 for name, sha256 in outputs.items()):
+        return None
+    return Finished(row.closing["exit_code"], tuple(row.closing["lines"]))
+
+
+def _record(ledger: Ledger, row: RunRow, ended: str) -> RunRecord:
+    plan = decode(row.plan)
+    cohort = decode(row.cohort) if row.cohort.text else {"notes": (), "consensus": {}}
+    results: dict[str, SampleResult] = {
+        tube_id: decode(stored.payload) for tube_id, stored in ledger.results_of(row.run).items()
+    }
+    endpoint = endpoint_table(results, plan["tubes"], plan["study"], plan["template"], row.code)
+    consensus = {name: None if gate is None else gate_to_dict(gate) for name, gate in cohort["consensus"].items()}
+    return RunRecord(
+        title=plan["title"],
+        created=ended,
+        version=row.code,
+        template=plan["template"],
+        study=study_summary(plan["study"]),
+        study_assumed=" ".join(plan["study"].notes) if plan["study"].assumed else "",
+        set_aside=plan["set_aside"],
+        notes=(*plan["notes"], *cohort["notes"]),
+        samples=tuple(results.values()),
+        endpoint=tuple(endpoint),
+        consensus=consensus,
+        settings={**plan["choices"], "sheet": plan["sheet"], "sheet_sha256": plan["sheet_sha256"], "run": row.run},
+    )
+
+
+def _write(
+    folder: Path, record: RunRecord, row: RunRow, ended: str, write_report: ReportWriter | None
+) -> dict[str, Any]:
+    outputs = write_tables(folder, record.samples, record.endpoint, record.template.denominator)
+    if write_report is not None:
+        replace_file(folder / "report.html", lambda temporary: write_report(record, temporary))
+        outputs["report.html"] = _digest_or_empty(folder / "report.html")
+    exit_code = _exit_code(record.samples)
+    lines = _last_screen(record, folder, report=write_report is not None)
+    summary = {
+        "run": row.run,
+        "code_version": row.code,
+        "template": {"name": record.template.name, "sha256": record.template.sha256},
+        "started": row.started,
+        "ended": ended,
+        "exit_code": exit_code,
+        "tubes": dict(Counter(_state(result) for result in record.samples)),
+        "endpoint": dict(Counter(str(line["status"]) for line in record.endpoint)),
+        "failed": [_problem(result) for result in record.samples if result.status != "done"],
+        "notes": list(record.notes),
+        "outputs": outputs,
+    }
+    write_json(folder / "summary.json", summary)
+    transient = any(not final for final in row.finals)
+    return {"exit_code": exit_code, "lines": lines, "outputs": outputs, "complete": not transient}
+
+
+def _state(result: SampleResult) -> str:
+    if result.status != "done":
+        return "failed"
+    return "review" if any(flag.level is not FlagLevel.NOTE for flag in result.flags) else "done"
+
+
+def _exit_code(results: Sequence[SampleResult]) -> int:
+    states = {_state(result) for result in results}
+    if "failed" in states:
+        return EXIT_FAILED
+    return EXIT_REVIEW if "review" in states else EXIT_DONE
+
+
+def _problem(result: SampleResult) -> dict[str, str]:
+    keys = ("tube_id", "file", "subject", "visit", "stage", "code", "reason")
+    return {key: str(getattr(result, key)) for key in keys}
+
+
+def _last_screen(record: RunRecord, folder: Path, *, report: bool) -> list[str]:
+    """Five lines: tubes, subjects, the endpoint by visit, what failed, where it lies."""
+    states = Counter(_state(result) for result in record.samples)
+    rows = Counter(str(row["status"]) for row in record.endpoint)
+    subjects = len({row["subject"] for row in record.endpoint})
+    valued = rows["ok"] + rows["review"]
+    failed = [result for result in record.samples if result.status != "done"]
+    shown = ", ".join(f"{result.tube_id} [{result.code}]" for result in failed[:4])
+    more = f" and {len(failed) - 4} more" if len(failed) > 4 else ""
+    files = "report.html (open it first), endpoint.csv, populations.parquet, gates.csv, summary.json, run.log.jsonl"
+    return [
+        f"Tubes     {len(record.samples)}: {states['done'] + states['review']} done, of which {states['review']} "
+        f"need review; {states['failed']} failed",
+        f"Visits    {subjects} subjects × {len(record.study.visits)} visits: {valued} with a value, "
+        f"{rows['not_estimable']} not estimable, {rows['failed']} failed, {rows['missing']} missing",
+        f"Endpoint  {record.template.label}, median: {_medians(record.endpoint, record)}",
+        f"Failed    {shown + more or 'none'}",
+        f"Results   in {folder}: {files if report else files.removeprefix('report.html (open it first), ')}",
+    ]
+
+
+def _medians(rows: Sequence[EndpointRow], record: RunRecord) -> str:
+    parts = []
+    for visit, _ in record.study.visits:
+        values = [
+            value for row in rows if row["visit"] == visit and isinstance(value := row["treg_pct_of_cd4"], int | float)
+        ]
+        parts.append(f"{visit} {median(values):.3g} (n {len(values)})" if values else f"{visit} – (n 0)")
+    return ", ".join(parts) or "no planned visit"
+
+
+def _digest_or_empty(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""

@@ -1,0 +1,109 @@
+"""What a stored result depends on, as digests: the file's bytes, the sheet's row, the settings, the code.
+
+No path and no time stamp enters a key: a copied study resumes, and a file changed in place is seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import stat
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import treg_gating
+from treg_gating.errors import FCSError
+
+__all__ = ["canonical", "code_version", "digest", "environment", "file_sha256", "tube_identity"]
+
+_BLOCK = 1 << 20
+_OPEN, _NOT_REGULAR = "E_OPEN", "E_NOT_REGULAR"
+# Parts of the package that cannot change a number; everything else is hashed into the code's version.
+_NOT_SCIENCE = ("cli", "report", "interchange", "simulate", "run")
+_LIBRARIES = ("numpy", "scipy", "scikit-learn", "flowutils")
+_PATHS = frozenset({"path", "row", "spillover_csv"})
+
+
+def file_sha256(path: str | Path) -> str:
+    """Hexadecimal sha256 of a regular file's bytes.
+
+    Raises
+    ------
+    FCSError : E_NOT_REGULAR for a pipe, folder or device, E_OPEN where the system refuses.
+    """
+    path = Path(path)
+    hasher = hashlib.sha256()
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise FCSError(_NOT_REGULAR, "not a regular file", file=str(path))
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                hasher.update(block)
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror or error}"
+        raise FCSError(_OPEN, problem, file=str(path)) from error
+    return hasher.hexdigest()
+
+
+def canonical(value: Any) -> Any:
+    """Plain, ordered form of settings for hashing: dataclasses and mappings as sorted dicts, paths left out."""
+    if is_dataclass(value) and not isinstance(value, type):
+        plain = {item.name: canonical(getattr(value, item.name)) for item in fields(value) if item.name not in _PATHS}
+        return {"class": type(value).__name__, **plain}
+    if isinstance(value, Mapping):
+        return {str(key): canonical(item) for key, item in sorted(value.items(), key=lambda pair: str(pair[0]))}
+    if isinstance(value, list | tuple):
+        return [canonical(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted(str(item) for item in value)
+    if isinstance(value, Enum):
+        return canonical(value.value)
+    if isinstance(value, float):
+        return repr(value)
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if hasattr(value, "dtype"):  # arrays and numpy scalars
+        return {
+            "dtype": str(value.dtype),
+            "shape": list(value.shape),
+            "sha256": hashlib.sha256(value.tobytes()).hexdigest(),
+        }
+    msg = f"cannot hash a {type(value).__name__}"
+    raise TypeError(msg)
+
+
+def digest(*values: Any) -> str:
+    """Hexadecimal sha256 of values in their canonical form."""
+    text = json.dumps([canonical(value) for value in values], sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def tube_identity(tube: Any) -> dict[str, Any]:
+    """What the sheet says of a tube, without where the file lies or which row it was."""
+    identity: dict[str, Any] = canonical(tube)
+    return identity
+
+
+@cache
+def code_version() -> str:
+    """Version of the package and 12 digits of the digest over the source that can change a number."""
+    root = Path(treg_gating.__file__).parent
+    hasher = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
+        if parts[0] not in _NOT_SCIENCE:
+            hasher.update("/".join(parts).encode() + b"\0" + path.read_bytes() + b"\0")
+    return f"{treg_gating.__version__}+{hasher.hexdigest()[:12]}"
+
+
+@cache
+def environment() -> dict[str, str]:
+    """Versions of what the numbers also rest on."""
+    versions = {name: metadata.version(name) for name in _LIBRARIES}
+    return {"python": platform.python_version(), "machine": platform.machine(), **versions}
