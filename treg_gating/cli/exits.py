@@ -1,0 +1,75 @@
+"""From what happened to the exit code that a scheduler can act on."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+
+import click
+
+__all__ = ["EXIT_CODES", "run_to_exit_code"]
+
+EXIT_CODES = """\b
+Exit codes:
+  0   all done
+  4   done, some samples need review
+  5   done, some samples failed (also where others need review)
+  3   the sample sheet has faults; nothing was read
+  2   wrong usage or configuration (options, study.toml, template, matrix)
+  74  disk or input/output error; what was finished is kept
+  75  another run is at work in the output folder
+  130 stopped by Ctrl-C (143: by SIGTERM); what was finished is kept
+  1   a bug in this program, with its traceback"""
+
+_USAGE, _SHEET, _DISK, _LOCKED, _INTERRUPTED, _TERMINATED = 2, 3, 74, 75, 130, 143
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM, as an exception, so that everything is closed in order."""
+
+
+def run_to_exit_code(command: click.Command) -> int:
+    """Run the command line and say the exit code; a bug passes with its traceback."""
+    from treg_gating.errors import TregGatingError
+
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        result = command.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        return _stopped(_INTERRUPTED)
+    except KeyboardInterrupt:
+        return _stopped(_INTERRUPTED)
+    except _TerminatedError:
+        return _stopped(_TERMINATED)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output went away, as `head` does
+        return 0
+    except TregGatingError as error:
+        click.echo(f"treg-gating: {error}", err=True)
+        return _code_of(error)
+    return result if isinstance(result, int) else 0
+
+
+def _stopped(code: int) -> int:
+    click.echo("\nStopped. What was finished is kept: the same command goes on from there.", err=True)
+    return code
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise _TerminatedError
+
+
+def _code_of(error: Exception) -> int:
+    from treg_gating.errors import FCSError, RunStateError, SampleSheetError
+
+    if isinstance(error, SampleSheetError):
+        return _SHEET
+    if isinstance(error, RunStateError):
+        from treg_gating.run.lock import FolderLockedError
+
+        return _LOCKED if isinstance(error, FolderLockedError) else _DISK
+    return _DISK if isinstance(error, FCSError) else _USAGE

@@ -1,0 +1,89 @@
+"""What several commands take alike: sheet, data folder, study, template, marker table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from treg_gating.samplesheet import SampleSheet
+    from treg_gating.study import Study
+
+__all__ = ["Inputs", "input_options", "read_inputs"]
+
+DEFAULT_TEMPLATE = "treg_foxp3"
+
+_PATH = click.Path(path_type=Path)
+
+
+def input_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that `run` and `check` share."""
+    options = (
+        click.argument("sheet", type=_PATH),
+        click.option("--data", type=_PATH, help="Folder below which the files lie; without it, the sheet's own."),
+        click.option(
+            "--template",
+            "-t",
+            default=DEFAULT_TEMPLATE,
+            show_default=True,
+            help="Gating template: a name that 'treg-gating templates' lists, or a folder.",
+        ),
+        click.option(
+            "--study",
+            "study_file",
+            type=_PATH,
+            help="study.toml with visits, windows and limits; without it, the one beside the sheet, if there is one.",
+        ),
+        click.option(
+            "--markers",
+            type=_PATH,
+            help="Table (channel, marker) for files whose channels have no names; the sheet's own column goes first.",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What was read.
+
+    Parameters
+    ----------
+    notes : sentences the run must say about where study and markers came from.
+    """
+
+    sheet: SampleSheet
+    study: Study
+    notes: tuple[str, ...]
+
+
+def read_inputs(sheet: Path, data: Path | None, study_file: Path | None, markers: Path | None) -> Inputs:
+    """Read study, sheet and marker table, in this order.
+
+    Raises
+    ------
+    SampleSheetError, StudyError : with every fault.
+    """
+    from treg_gating.samplesheet import read_marker_mapping, read_samplesheet
+    from treg_gating.study import default_study, read_study
+
+    beside = sheet.parent / "study.toml"
+    notes: list[str] = []
+    if study_file is None and beside.is_file():
+        study_file = beside
+        notes.append(f"Study read from {beside.name} beside the sheet.")
+    study = read_study(study_file) if study_file is not None else None
+    found = read_samplesheet(sheet, data_dir=data, study=study)
+    if markers is not None:
+        table = read_marker_mapping(markers)
+        found = replace(found, tubes=tuple(replace(t, markers={**table, **t.markers}) for t in found.tubes))
+        notes.append(f"Markers of {len(table)} channels read from {markers.name}.")
+    if found.set_aside:
+        notes.append(f"Not read, because they tell the treatment: column {', '.join(map(repr, found.set_aside))}.")
+    return Inputs(found, study or default_study(found.visits), tuple(notes))
