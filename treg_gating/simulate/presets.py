@@ -55,9 +55,9 @@ PRESETS: Mapping[str, CohortSettings] = {
             batches=2,
             panel=_SMALL,
             # Whole units and few events keep the files small; lymphocytes dominate, as in a live-gated run.
-            acquiring=Acquiring(events=6_000, resolution=1.0, debris=(0.01, 0.03)),
-            biology=Biology(lineages=(0.62, 0.17, 0.03, 0.06, 0.06, 0.06), composition_sd=0.15),
-            controls=Controls(events=5_000),
+            acquiring=Acquiring(events=5_500, resolution=1.0, debris=(0.01, 0.03)),
+            biology=Biology(lineages=(0.66, 0.15, 0.03, 0.05, 0.05, 0.06), composition_sd=0.15),
+            controls=Controls(events=4_500),
         ),
     )
 }

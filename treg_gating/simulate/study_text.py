@@ -51,8 +51,8 @@ def _limits(settings: CohortSettings) -> list[str]:
     if fewest < 30_000:
         lines += [
             "# The tubes of this simulated cohort are small on purpose; the usual limits are 20000 and 5000.",
-            f"cd4_warn = {_round(fewest / 3)}",
-            f"cd4_fail = {_round(fewest / 10)}",
+            f"cd4_warn = {_round(fewest / 2)}",
+            f"cd4_fail = {_round(fewest / 5)}",
         ]
     if low < 0.8:
         lines += [
