@@ -81,7 +81,9 @@ def hand_gates(rng: np.random.Generator) -> dict[str, Gate]:
     logicle = lambda value: float(LOGICLE.apply([value])[0])  # noqa: E731
     angle = np.deg2rad(-36)
     return {
-        "singlets": Polygon(("FSC-A", "FSC-H"), ((1e4, 2e3), (262e3, 205e3), (262e3, 262e3), (252e3, 262e3), (1e4, 18e3))),
+        "singlets": Polygon(
+            ("FSC-A", "FSC-H"), ((1e4, 2e3), (262e3, 205e3), (262e3, 262e3), (252e3, 262e3), (1e4, 18e3))
+        ),
         "lymphocytes": Ellipse(("FSC-A", "SSC-A"), (79e3, 23e3), ((2.2e8, 1.5e7), (1.5e7, 4e7)), 5.2),
         "live": Interval(("Viability",), low=logicle(1600) + rng.normal(0, 0.008)),
         "t_cells": Interval(("CD3",), low=logicle(1500) + rng.normal(0, 0.01)),
@@ -142,14 +144,14 @@ def fitted_gate(row: TemplateRow, gate: Gate, n: int, i: int, rng: np.random.Gen
     return FittedGate(row.population, row.parent, row.sign, gate, status, rule, reason, error, own, n)
 
 
-def picture(row: TemplateRow, scaled: dict[str, np.ndarray], parent: np.ndarray, rng: np.random.Generator) -> GatePicture:
+def picture(
+    row: TemplateRow, scaled: dict[str, np.ndarray], parent: np.ndarray, rng: np.random.Generator
+) -> GatePicture:
     """The binned density of the gate's parent."""
     low = tuple(0.0 if dim in SCATTER else 0.02 for dim in row.dims)
     high = tuple(262144.0 if dim in SCATTER else 1.0 for dim in row.dims)
     bins = 128 if len(row.dims) == 1 else 72
-    table = np.column_stack(
-        [np.clip(scaled[dim][parent], a, b) for dim, a, b in zip(row.dims, low, high, strict=True)]
-    )
+    table = np.column_stack([np.clip(scaled[dim][parent], a, b) for dim, a, b in zip(row.dims, low, high, strict=True)])
     counts = np.histogramdd(table, bins=bins, range=list(zip(low, high, strict=True)))[0].astype(np.uint32)
     control = None
     if row.population == "treg":

@@ -10,19 +10,22 @@ import numpy as np
 
 from treg_gating.transforms import Linear, Transform, transform_from_dict
 
-__all__ = ["Axis", "Tick", "intensity_axis", "log_axis", "superscript"]
+__all__ = ["Axis", "Tick", "close_axis", "intensity_axis", "log_axis"]
 
-_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _MIN_LABEL_GAP = 0.125  # of the axis: two labels of the size "−10³" side by side, with air between
 _MIN_TICK_GAP = 0.011
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A tick at `fraction` of the axis, 0 to 1; minor ticks have no label and are not `major`."""
+    """A tick at `fraction` of the axis, 0 to 1; minor ticks have no label and are not `major`.
+
+    `power` is printed as a superscript after the label: "10" and "4".
+    """
 
     fraction: float
     label: str = ""
+    power: str = ""
     major: bool = True
 
 
@@ -45,11 +48,6 @@ class Axis:
     def fraction(self, values: Any) -> Any:
         """Gate units to fractions of the axis; not clipped."""
         return (np.asarray(values, dtype=np.float64) - self.low) / (self.high - self.low)
-
-
-def superscript(exponent: int) -> str:
-    """10 to a whole power, in print: ``superscript(4)`` is "10⁴"."""
-    return "10" + str(exponent).translate(_SUPERSCRIPTS)
 
 
 def intensity_axis(dim: str, low: float, high: float, transform: Mapping[str, Any] | None, channel: str = "") -> Axis:
@@ -97,16 +95,28 @@ def _decade_ticks(scale: Transform, low: float, high: float) -> tuple[Tick, ...]
         for value, at in zip(inside, scale.apply(np.array(inside)), strict=True):
             fraction = (float(at) - low) / (high - low)
             if all(abs(fraction - other.fraction) >= _MIN_TICK_GAP for other in ticks):
-                ticks.append(Tick(fraction, _label(value, fraction, ticks) if is_major else "", is_major))
+                label = _label(value, fraction, ticks) if is_major else ("", "")
+                ticks.append(Tick(fraction, *label, major=is_major))
     return tuple(sorted(ticks, key=lambda tick: tick.fraction))
 
 
-def _label(value: float, fraction: float, placed: list[Tick]) -> str:
+def _label(value: float, fraction: float, placed: list[Tick]) -> tuple[str, str]:
     if any(tick.label and abs(tick.fraction - fraction) < _MIN_LABEL_GAP for tick in placed):
-        return ""
+        return "", ""
     if value == 0:
-        return "0"
-    return ("−" if value < 0 else "") + superscript(round(np.log10(abs(value))))
+        return "0", ""
+    return ("−" if value < 0 else "") + "10", str(round(np.log10(abs(value))))
+
+
+def close_axis(dim: str, low: float, high: float, transform: Mapping[str, Any] | None) -> Axis:
+    """Axis over a stretch too short for decades: about four round linear intensities, on the gate's scale."""
+    scale = transform_from_dict(dict(transform)) if transform else Linear()
+    bottom, top = (float(x) for x in scale.inverse([low, high]))
+    step = _nice((top - bottom) / 4)
+    values = np.arange(np.ceil(bottom / step), np.floor(top / step) + 1) * step
+    fractions = (scale.apply(values) - low) / (high - low)
+    ticks = tuple(Tick(float(f), f"{v:,.6g}".replace("-", "−")) for f, v in zip(fractions, values, strict=True))
+    return Axis(dim, low, high, ticks)
 
 
 def log_axis(title: str, low: float, high: float, most: int = 7) -> Axis:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from treg_gating.report import figures, wording
+from treg_gating.report import figures, strips, wording
 from treg_gating.report.gateplot import AxisLibrary
 from treg_gating.report.levels import CLEAN, FAILED, LEVELS, NOTE, REVIEW, UNUSED
 from treg_gating.report.series import cut_series, endpoint_points, flag_table, number, visit_order
@@ -71,11 +71,13 @@ def _context(record: RunRecord) -> dict[str, Any]:
     points = endpoint_points(record, anchors)
     visits = visit_order(record)
     axis = figures.endpoint_axis(points, record.template.label)
-    style, script = (files("treg_gating.report").joinpath(name).read_text("utf-8") for name in ("style.css", "script.js"))
+    style, script = (
+        files("treg_gating.report").joinpath(name).read_text("utf-8") for name in ("style.css", "script.js")
+    )
     return {
         "record": record,
-        "style": Markup(style),
-        "script": Markup(script),
+        "style": Markup(style),  # noqa: S704 - the package's own files
+        "script": Markup(script),  # noqa: S704
         "policy": _policy(style, script),
         "tally": _tally(samples, points),
         "levels": LEVELS,
@@ -84,7 +86,7 @@ def _context(record: RunRecord) -> dict[str, Any]:
         "endpoint_figure": figures.endpoint_figure(points, visits, axis) if axis else None,
         "endpoint_lines": _endpoint_lines(record, points, axis),
         "subject_panels": _subject_panels(points, visits, axis),
-        "cuts": [(series, figures.cut_strip(series)) for series in cut_series(record, anchors)],
+        "cuts": [(series, strips.cut_strip(series)) for series in cut_series(record, anchors)],
         "flags": flag_table(record, anchors),
         "matrices": [(name, json.loads(key)) for key, name in matrices.items()],
         "parts": sorted({sample.result.role for sample in samples}),
@@ -126,9 +128,7 @@ def _groups(samples: Sequence[SampleView]) -> list[tuple[Any, list[SampleView]]]
     return [(level, members) for level, members in groups if members]
 
 
-def _endpoint_lines(
-    record: RunRecord, points: Sequence[EndpointPoint], axis: Axis | None
-) -> list[dict[str, Any]]:
+def _endpoint_lines(record: RunRecord, points: Sequence[EndpointPoint], axis: Axis | None) -> list[dict[str, Any]]:
     lines = []
     for row, point in zip(record.endpoint, points, strict=True):
         lines.append(
@@ -140,7 +140,7 @@ def _endpoint_lines(
                 "n_treg": wording.count(number(row, "n_treg")),
                 "n_cd4": wording.count(number(row, "n_cd4_t")),
                 "file": str(row.get("file") or ""),
-                "status": str(row.get("status") or ""),
+                "status": str(row.get("status") or "").replace("_", " "),
                 "reason": str(row.get("reason") or ""),
                 "flags": str(row.get("flags") or ""),
                 "forest": figures.forest_cell(point, axis) if axis else "",

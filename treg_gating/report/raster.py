@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LEVELS", "MAX_BINS", "density_levels", "density_uri", "palette", "smooth"]
+__all__ = ["LEVELS", "MAX_BINS", "density_levels", "density_uri", "display_histogram", "palette"]
 
 LEVELS = 28
 MAX_BINS = 96  # finer histograms are summed down to at most this many bins a side
@@ -74,13 +74,20 @@ def density_uri(counts: NDArray[Any]) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def smooth(counts: NDArray[Any], sigma: float = 1.0) -> NDArray[np.float64]:
-    """A one-dimensional histogram smoothed with a Gaussian of `sigma` bins; for display only.
+def display_histogram(counts: NDArray[Any], sigma: float = 1.0) -> NDArray[np.float64]:
+    """A one-dimensional histogram for display: coarser, smoothed with a Gaussian of `sigma` bins, peak 1.
 
-    The ends are mirrored, so that the number of events is kept.
+    Parameters
+    ----------
+    counts : shape (bins,).
+
+    Returns
+    -------
+    Heights of shape (at most MAX_BINS,); all zero where there is no event. The ends are mirrored, so that
+    smoothing loses no event.
     """
+    coarse = _coarser(np.asarray(counts, dtype=np.float64), 0)
     reach = int(np.ceil(3 * sigma))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    padded = np.pad(np.asarray(counts, dtype=np.float64), reach, mode="symmetric")
-    smoothed: NDArray[np.float64] = np.convolve(padded, kernel / kernel.sum(), mode="valid")
-    return smoothed
+    heights: NDArray[np.float64] = np.convolve(np.pad(coarse, reach, mode="symmetric"), kernel / kernel.sum(), "valid")
+    return heights / heights.max() if heights.max() > 0 else heights

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from treg_gating.gating.results import FittedGate, GateStatus, PopulationCount, SampleResult
 from treg_gating.report import wording
-from treg_gating.report.gateplot import AxisLibrary, gate_svg
+from treg_gating.report.gateplot import AxisLibrary, gate_axes, gate_svg
 from treg_gating.report.levels import Level, flag_level, headline, sample_level
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from treg_gating.run.record import RunRecord
+    from treg_gating.run.record import RunRecord, TemplateRow
 
 __all__ = ["STATUS_WORDS", "CountLine", "GateCard", "SampleView", "ancestors", "sample_view", "wilson_percent"]
 
@@ -195,7 +195,8 @@ def _gates(
         svg = None
         if picture is not None:
             label = _alternative(result, gate, number, picture.dims)
-            svg = gate_svg(picture, gate, number, result.transforms, channels, library, label)
+            axes = gate_axes(picture, result.transforms, channels)
+            svg = gate_svg(picture, gate, number, axes, library, label)
         cards.append(
             GateCard(
                 title=title,
@@ -204,12 +205,29 @@ def _gates(
                 status_key=gate.status.value,
                 rule=gate.rule,
                 reason=gate.reason,
-                method=f"{row.method}, {row.share}" if row and row.share else (row.method if row else ""),
+                method=_method_text(row, gate.rule),
                 svg=svg,
                 drawn_own=gate.own is not None,
             )
         )
     return tuple(cards), tuple(skipped)
+
+
+_SHARE_WORDS = {
+    "own": "from this tube alone",
+    "shrink": "weighted with the cohort",
+    "batch": "one gate for the batch",
+    "study": "one gate for the study",
+    "control": "from its control",
+}
+
+
+def _method_text(row: TemplateRow | None, rule: str) -> str:
+    """The template's method where the rule does not name it, and how the gate is shared among tubes."""
+    if row is None:
+        return ""
+    parts = [row.method] if row.method not in rule else []
+    return ", ".join([*parts, *([_SHARE_WORDS.get(row.share, row.share)] if row.share else [])])
 
 
 def _parent_text(gate: FittedGate, number: PopulationCount | None) -> str:

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 
-__all__ = ["ABSENT", "count", "day", "interval", "mfi", "percent", "plural", "population_name", "significant"]
+__all__ = [
+    "ABSENT",
+    "count",
+    "day",
+    "interval",
+    "mfi",
+    "percent",
+    "percent_digits",
+    "plural",
+    "population_name",
+    "significant",
+]
 
 ABSENT = "–"
 
@@ -21,19 +33,23 @@ def significant(value: float | None, digits: int = 3) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A percentage for print: "6.13 %"; near the ends as many digits as keep it from reading 0 or 100."""
-    if value is None or not math.isfinite(value):
-        return ABSENT
-    if value >= 99.95 and value < 100:
-        return f"{min(value, 99.999):.3f} %"
-    return f"{significant(value)} %"
+    """A percentage for print: "6.13 %"."""
+    digits = percent_digits(value)
+    return digits if digits == ABSENT else f"{digits} %"
+
+
+def percent_digits(value: float | None) -> str:
+    """A percentage without its sign: three digits, more where it would else read 100 and is not."""
+    if value is not None and 99.95 <= value < 100:
+        return f"{min(value, 99.99):.2f}"
+    return significant(value)
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """Two ends as "5.90–6.37"; a dash where one is missing."""
+    """Two ends of an interval of percentages as "5.90–6.37"; a dash where one is missing."""
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
         return ABSENT
-    return f"{significant(low)}–{significant(high)}"
+    return f"{percent_digits(low)}–{percent_digits(high)}"
 
 
 def count(value: float | None) -> str:
@@ -49,7 +65,7 @@ def mfi(value: float | None) -> str:
 
 
 def plural(n: int, one: str, many: str = "") -> str:
-    """ "1 tube", "2 tubes"."""
+    """Count and noun: 1 tube, 2 tubes."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
@@ -58,6 +74,10 @@ def day(value: float | None) -> str:
     return "" if value is None else f"day {value:g}".replace("-", "−")
 
 
+_WORDS = {"t": "T", "b": "B", "nk": "NK", "treg": "Treg", "tregs": "Tregs", "tconv": "Tconv", "foxp3": "FOXP3"}
+
+
 def population_name(name: str) -> str:
-    """A population's name with underscores opened to spaces, as it stands in titles."""
-    return name.replace("_", " ")
+    """A population's name as the field writes it: "cd4_t" is "CD4 T", "naive_treg" is "naive Treg"."""
+    words = (_WORDS.get(word, re.sub(r"\bcd(?=\d)", "CD", word)) for word in name.split("_"))
+    return " ".join(words)
