@@ -11,7 +11,7 @@ import os
 import pickle
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from itertools import islice
 from typing import Any, Protocol
@@ -223,7 +223,7 @@ def _local_cluster(run: str, workers: int) -> Iterator[Engine]:
         "distributed.admin.log-format": "%(name)s - %(levelname)s - %(message)s",
         **{f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in ONE_THREAD.items()},
     }
-    with dask.config.set(quiet), _ignoring_sigint():
+    with dask.config.set(quiet), _holding_back_sigint():
         cluster = LocalCluster(
             n_workers=workers,
             processes=True,
@@ -236,7 +236,20 @@ def _local_cluster(run: str, workers: int) -> Iterator[Engine]:
             silence_logs=logging.CRITICAL,
         )
     with cluster, Client(cluster, set_as_default=False) as client:
-        yield DaskCluster(client, run, f"{workers} Dask worker processes on this computer")
+        try:
+            yield DaskCluster(client, run, f"{workers} Dask worker processes on this computer")
+        except BaseException:
+            _end_workers(cluster)
+            raise
+
+
+def _end_workers(cluster: Any) -> None:
+    """End the workers at once: an orderly close would wait for the tubes they are at."""
+    for nanny in cluster.workers.values():
+        nanny.auto_restart = False
+        if nanny.pid:
+            with suppress(ProcessLookupError):
+                os.kill(nanny.pid, signal.SIGKILL)
 
 
 @contextmanager
@@ -254,14 +267,13 @@ def _existing_cluster(run: str, address: str) -> Iterator[Engine]:
 
 
 @contextmanager
-def _ignoring_sigint() -> Iterator[None]:
-    """Processes started inside inherit this: Ctrl-C reaches the coordinator alone, which ends them in order."""
-    try:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    except ValueError:  # not the main thread
-        yield
-        return
+def _holding_back_sigint() -> Iterator[None]:
+    """Processes and threads started inside never see Ctrl-C; the coordinator sees it when this ends.
+
+    A terminal sends it to every process; only the coordinator may act on it, which ends the others in order.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -166,8 +166,10 @@ def failed_outcome(pipeline: Pipeline, job: Job, error: Exception) -> Outcome:
     sha256 = job.sha256 or _digest_or_empty(job)
     code = str(getattr(error, "code", "") or f"E_{type(error).__name__.removesuffix('Error').upper()}")
     result = pipeline.failed_result(job.tube, error, job.stage)
-    result = replace(result, status="failed", code=code, sha256=result.sha256 or sha256)
-    return Outcome(job.tube.tube_id, job.stage, "failed", encode(result), sha256, code, result.reason or str(error))
+    # The sheet's name for the file, not this computer's: a copied study fails with the same words.
+    reason = (result.reason or str(error)).replace(str(job.tube.path), job.tube.file)
+    result = replace(result, status="failed", code=code, reason=reason, sha256=result.sha256 or sha256)
+    return Outcome(job.tube.tube_id, job.stage, "failed", encode(result), sha256, code, reason)
 
 
 def _digest_or_empty(job: Job) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TextIO
 
 __all__ = ["LinesProgress", "Progress", "QuietProgress", "TerminalProgress", "log_to", "open_progress"]
 
-_LINES_A_STAGE = 20
+_LINES_A_STAGE = 10
 
 
 class Progress(Protocol):
@@ -58,7 +58,7 @@ class QuietProgress:
 
 
 class LinesProgress:
-    """Time-stamped lines, at most about twenty a stage beside failures."""
+    """Time-stamped lines, about ten a stage beside failures."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
