@@ -140,6 +140,7 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
         pictures=picture_gates(template, walk, ready.view, _limits(template)),
         gate_interval={} if interval is None else {primary.numerator: interval},
         quality=ready.quality.numbers,
+        margins=ready.quality.margins,
     )
 
 

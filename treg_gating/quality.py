@@ -18,6 +18,8 @@ __all__ = ["QualityReport", "assess"]
 
 WARN_MARGIN_PCT = 1.0
 FAIL_MARGIN_PCT = 5.0
+_SMALLEST = float(np.finfo(np.float32).tiny)  # a lower bound that zero does not reach
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,11 +31,13 @@ class QualityReport:
     kept : mask of shape (n_events,).
     flags : what a reader must know.
     numbers : percentages by name, of all events.
+    margins : raw range low ≤ x < high that an event must lie in, by $PnN.
     """
 
     kept: NDArray[np.bool_]
     flags: tuple[Flag, ...] = ()
     numbers: Mapping[str, float] = field(default_factory=dict)
+    margins: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def assess(sample: Sample, channels: Sequence[str]) -> QualityReport:
@@ -46,15 +50,15 @@ def assess(sample: Sample, channels: Sequence[str]) -> QualityReport:
     sample : raw events. channels : $PnN of the channels the template uses.
     """
     kept = np.ones(sample.n_events, dtype=bool)
-    for channel in sample.channels:
-        if channel.name not in channels or channel.is_time:
-            continue
-        values = sample.column(channel.name)
-        kept &= np.isfinite(values)
-        if channel.range is not None:
-            kept &= values < channel.range - 1
-        if channel.is_scatter:
-            kept &= values > 0
+    margins = {
+        channel.name: (_SMALLEST if channel.is_scatter else -_LARGEST, _LARGEST if top is None else top - 1)
+        for channel in sample.channels
+        if channel.name in channels and not channel.is_time
+        for top in (channel.range,)
+    }
+    for name, (low, high) in margins.items():
+        values = sample.column(name)
+        kept &= (values >= low) & (values < high)
     margin = 100 * float(1 - kept.mean()) if sample.n_events else 0.0
     flags: list[Flag] = []
     if margin > WARN_MARGIN_PCT:
@@ -63,4 +67,4 @@ def assess(sample: Sample, channels: Sequence[str]) -> QualityReport:
         flags.append(
             Flag("MARGIN", level, f"{margin:.1f} % of events lie at the ends of the range (limit {limit:g} %)")
         )
-    return QualityReport(kept, tuple(flags), {"margin_pct": margin})
+    return QualityReport(kept, tuple(flags), {"margin_pct": margin}, margins)

@@ -85,8 +85,8 @@ class Rectangle:
 class Polygon:
     """Inside a closed polygon, by the even-odd rule.
 
-    The crossing test is evaluated edge by edge in float64, the way Gating-ML's reference
-    implementations do, so that a gate applied elsewhere selects the same events.
+    On which side of an edge an event lies is asked by the sign of a cross product in float64, as Gating-ML's
+    implementations ask it, so that a gate applied elsewhere selects the same events, those on an edge included.
     """
 
     dims: tuple[str, ...]
@@ -109,8 +109,8 @@ class Polygon:
             if y1 == y2:
                 continue
             crosses = (y1 <= y) != (y2 <= y)
-            at = x1 + (y[crosses] - y1) * (x2 - x1) / (y2 - y1)
-            inside[crosses] ^= x[crosses] < at
+            side = (x2 - x1) * (y[crosses] - y1) - (x[crosses] - x1) * (y2 - y1)
+            inside[crosses] ^= side > 0 if y2 > y1 else side < 0
         return inside & ~np.isnan(x) & ~np.isnan(y)
 
 
@@ -134,7 +134,7 @@ class Ellipse:
     def contains(self, events: Events) -> Mask:
         """Mask of the events inside; NaN is outside."""
         centred = np.asarray(events, dtype=np.float64) - np.array(self.mean)
-        distance = np.einsum("ni,ij,nj->n", centred, np.linalg.inv(np.array(self.covariance)), centred)
+        distance = (centred @ np.linalg.inv(np.array(self.covariance)) * centred).sum(axis=1)
         inside: Mask = distance <= self.distance_square
         return inside
 

@@ -155,6 +155,7 @@ class SampleResult:
     gate_interval : by population, % of the endpoint's denominator when each gate on its path moves by its
         standard error: (low, high).
     quality : numbers of the quality control ("margin_pct", "time_removed_pct", "singlet_pct" ...), percent.
+    margins : raw range low ≤ x < high outside which an event is not ``clean``, by $PnN.
     """
 
     tube_id: str
@@ -182,6 +183,7 @@ class SampleResult:
     pictures: tuple[GatePicture, ...] = ()
     gate_interval: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     quality: Mapping[str, float] = field(default_factory=dict)
+    margins: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def count(self, population: str) -> PopulationCount | None:
         """The count of a population, or None where the template has no such population."""
