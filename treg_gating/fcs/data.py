@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -52,12 +54,16 @@ class Decoder:
     parameters: tuple[Parameter, ...]
     order: str
 
-    @property
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [0, *accumulate(parameter.bits for parameter in self.parameters)]
+
+    @cached_property
     def packed(self) -> bool:
         """Whether values do not begin at whole bytes."""
         return any(parameter.bits % 8 for parameter in self.parameters)
 
-    @property
+    @cached_property
     def uniform(self) -> np.dtype[Any] | None:
         """The one type of all values, or None."""
         kinds = {(parameter.kind, parameter.bits) for parameter in self.parameters}
@@ -83,7 +89,7 @@ class Decoder:
     def column(self, rows: Array, i: int) -> Array:
         """Values of parameter `i` as they are stored, shape (n,)."""
         parameter = self.parameters[i]
-        start = event_bits(self.parameters[:i])
+        start = self._starts[i]
         if self.packed:
             return _weigh(rows[:, start : start + parameter.bits], 1)
         first, width = start // 8, parameter.bits // 8
@@ -137,7 +143,7 @@ def _exponential(parameter: Parameter) -> Scale:
 
     if parameter.bits > _TABLE_BITS:
         return formula
-    table = formula(np.arange(1 << parameter.bits))
+    table = formula(np.arange(1 << min(parameter.bits, int(np.ceil(np.log2(largest))))))
     return lambda values: table[values.astype(np.intp)]
 
 
@@ -161,22 +167,32 @@ def decode_events(
     ------
     FCSError : E_VALUES, E_ZERO_RUN, E_REPEATED, E_TIME, E_RANGE, E_CHANGED.
     """
-    parameters = [decoder.parameters[i] for i in wanted]
+    decoded = [*wanted, *_clock(decoder.parameters, wanted)]
+    parameters = [decoder.parameters[i] for i in decoded]
     out = np.empty((len(wanted), layout.n_events), result_dtype(parameters))
     scales = [(row, scale) for row, p in enumerate(parameters) if (scale := _scale(p, step)) is not None]
-    checks = Checks(decoder, tuple(wanted), layout.n_events, inspection)
-    ranges = Ranges(decoder, wanted, inspection)
+    checks = Checks(decoder, tuple(decoded), layout.n_events, inspection)
+    ranges = Ranges(decoder, decoded, inspection)
     with np.errstate(all="ignore"):
         for first, last, raw in _chunks(source, origin + layout.begin, layout, digest, inspection):
             rows = decoder.rows(raw, last - first)
-            part = out[:, first:last]
-            decoder.fill(rows, wanted, part)
+            target = out[:, first:last]
+            part = target if len(decoded) == len(wanted) else np.empty((len(decoded), last - first), out.dtype)
+            decoder.fill(rows, decoded, part)
             ranges.enforce(rows, part)
             checks.look(first, rows, part)
             for row, scale in scales:
                 part[row] = scale(part[row])
-        checks.judge(out)
+            if part is not target:
+                target[:] = part[: len(wanted)]
+        checks.judge()
     return out
+
+
+def _clock(parameters: Sequence[Parameter], wanted: Sequence[int]) -> list[int]:
+    """The Time channel where it is not wanted: it is decoded all the same, to see events out of order."""
+    clocks = [i for i, parameter in enumerate(parameters) if parameter.channel.is_time]
+    return clocks[:1] if clocks and not set(clocks) & set(wanted) else []
 
 
 def _chunks(

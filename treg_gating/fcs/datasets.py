@@ -12,7 +12,7 @@ from treg_gating.fcs.text import Keywords, parse_text
 
 __all__ = ["check_hidden", "choose_dataset"]
 
-MAX_DATASETS = 10_000
+MAX_DATASETS = 1_000
 _TAIL = 16 << 20  # bytes behind the last segment that are looked through
 _MAGIC = re.compile(rb"FCS[23]\.[0-9]    ")
 _MAX_TEXT = 16 << 20
@@ -73,7 +73,12 @@ def _next(source: Source, origin: int, first: bool, inspection: Inspection) -> i
         if first and header.version != "FCS3.2":
             inspection.warn("W_NEXTDATA", "$NEXTDATA is absent; one data set assumed")
         return 0
-    return inspection.integer(raw, "$NEXTDATA")
+    step = inspection.integer(raw, "$NEXTDATA")
+    if 0 < step <= header.text.end:
+        inspection.refuse(
+            "E_DATASETS", "the next data set is said to begin within this one", where="$NEXTDATA", found=str(step)
+        )
+    return step
 
 
 def check_hidden(source: Source, end: int, is_last: bool, keywords: Keywords, inspection: Inspection) -> None:

@@ -100,11 +100,10 @@ def _pair(fields: list[str], at: int, inspection: Inspection) -> Segment | None:
 
 def _analysis(begin: str, end: str) -> tuple[Segment | None, bool]:
     """ANALYSIS is not read, so an odd offset there refuses nothing."""
-    if not begin.strip() and not end.strip():
-        return None, False
-    if not (begin.strip().isdecimal() and end.strip().isdecimal()):
+    offsets = [field.strip() or "0" for field in (begin, end)]
+    if not all(offset.isascii() and offset.isdigit() for offset in offsets):
         return None, True
-    first, last = int(begin), int(end)
-    return (
-        (Segment(first, last), False) if first and last >= first else (None, bool(first or last) and last != first - 1)
-    )
+    first, last = map(int, offsets)
+    if first and last >= first:
+        return Segment(first, last), False
+    return None, bool(first or last) and last != first - 1

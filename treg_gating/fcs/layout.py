@@ -249,7 +249,8 @@ def _check_padding(begin: int, end: int, peek: Peek, inspection: Inspection) -> 
 def _check_end(window: Segment, exact: Segment, end: int, size: int, peek: Peek, inspection: Inspection) -> None:
     """What follows DATA must let its end be where $TOT says."""
     tail = peek(end, CRC_BYTES)
-    plausible = not tail or (len(tail) == CRC_BYTES and tail.isdigit()) or not tail.strip(PADDING)
+    checksum = len(tail) == CRC_BYTES and tail.isdigit()
+    plausible = checksum or not tail.strip(PADDING) or tail.startswith(b"FCS")
     if window.size != exact.size:
         if not plausible:
             inspection.refuse(

@@ -14,7 +14,9 @@ __all__ = ["Parameter", "byte_order", "check_mode", "read_parameters", "time_ste
 
 _WIDTHS = {"F": 32, "D": 64}
 _LITTLE, _BIG = "1,2,3,4,5,6,7,8", "8,7,6,5,4,3,2,1"
-MAX_DECADES = 20.0
+MAX_DECADES, MAX_LOG_ZERO = 10.0, 1e6
+MAX_PARAMETERS = 10_000
+MIN_BITS, MAX_BITS = 8, 64  # narrower ones would let a small file ask for a lot of memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def read_parameters(keywords: Keywords, version: str, inspection: Inspection) ->
     if keywords["$PAR"] != keywords["$PAR"].strip():
         inspection.warn("W_PADDED", "blanks around the value were removed", "$PAR")
     present = sum(f"$P{i}N" in keywords for i in range(1, min(count, len(keywords)) + 1))
-    if count == 0 or present < count:
+    if not 0 < count <= MAX_PARAMETERS or present < count:
         inspection.refuse(
             "E_PARAMETER", "not every parameter has a name", where="$PAR", found=f"$PAR {shown(count)}, {present} names"
         )
@@ -134,13 +136,13 @@ def _parameter(keywords: Keywords, i: int, kind: str, version: str, inspection: 
             )
         kind = own
     bits = inspection.integer(required(keywords, p + "B", inspection), p + "B")
-    if bits != _WIDTHS.get(kind, bits) or not 1 <= bits <= 64:
+    if bits != _WIDTHS.get(kind, bits) or not MIN_BITS <= bits <= MAX_BITS:
         inspection.refuse(
             "E_DATATYPE",
             f"a width that does not go with data type {kind}",
             where=p + "B",
             found=f"{bits} bits",
-            expected=f"{_WIDTHS[kind]} bits" if kind in _WIDTHS else "1 to 64 bits",
+            expected=f"{_WIDTHS[kind]} bits" if kind in _WIDTHS else "8 to 64 bits",
         )
     channel = Channel(
         _label(keywords, p + "N", inspection),
@@ -194,7 +196,7 @@ def _amplification(keywords: Keywords, key: str, kind: str, inspection: Inspecti
             "E_KEYWORD", "not an amplification", where=key, found=shown(raw), expected="two numbers, e.g. 0,0"
         )
     decades, log_zero = (inspection.number(part, key) for part in parts)
-    if decades < 0 or log_zero < 0 or decades > MAX_DECADES:
+    if decades < 0 or log_zero < 0 or decades > MAX_DECADES or log_zero > MAX_LOG_ZERO:
         inspection.refuse(
             "E_KEYWORD", "not an amplification", where=key, found=shown(raw), expected="decades and offset ≥ 0"
         )

@@ -71,50 +71,45 @@ class Checks:
     Parameters
     ----------
     decoder : how events are laid out.
-    wanted : the columns that are decoded; runs, repeats and Time are checked whatever they are.
+    wanted : the columns that are decoded; runs and repeats are looked for in whole events whatever they are.
     n_events : number of events to come.
     """
 
     def __init__(self, decoder: Decoder, wanted: tuple[int, ...], n_events: int, inspection: Inspection) -> None:
-        self._decoder = decoder
         self._parameters = [decoder.parameters[i] for i in wanted]
         self._wanted = wanted
         self._n = n_events
         self._inspection = inspection
         self._low = np.full(len(wanted), np.inf)
         self._high = np.full(len(wanted), -np.inf)
+        self._nonfinite = np.zeros(len(wanted), np.intp)
         self._float_rows = [row for row, p in enumerate(self._parameters) if p.kind != "I"]
         self._stride = max(1, n_events // SAMPLED)
         self._sampled = self._implausible = 0
         self._zeros = 0
-        self._clock = next((i for i, p in enumerate(decoder.parameters) if p.channel.is_time), None)
+        self._clock = next((row for row, p in enumerate(self._parameters) if p.channel.is_time), None)
         self._last_time = -np.inf
         self._backward = 0
         bits = sum(p.bits for p in decoder.parameters)
         floats = all(p.kind != "I" for p in decoder.parameters)
         self._limit = run_limit(max(1, bits // 8))
         self._prints = np.empty(n_events, np.uint32) if floats and n_events >= 2 * RUN else None
+        self._everything = len(wanted) == len(decoder.parameters)
+        self._plain = self._everything and all(p.kind == "F" for p in decoder.parameters)
 
     def look(self, first: int, rows: Array, part: Array) -> None:
         """Take note of a chunk: `rows` as stored, `part` as decoded and not yet scaled, shape (columns, events)."""
-        if len(self._wanted):
-            np.minimum(self._low, part.min(axis=1), out=self._low)
-            np.maximum(self._high, part.max(axis=1), out=self._high)
+        low, high = part.min(axis=1), part.max(axis=1)
+        np.minimum(self._low, low, out=self._low)
+        np.maximum(self._high, high, out=self._high)
+        if not (np.isfinite(low).all() and np.isfinite(high).all()):
+            self._nonfinite += np.count_nonzero(~np.isfinite(part), axis=1)
         self._look_for_zeros(first, rows)
         self._look_at_magnitudes(part)
-        self._look_at_time(rows, part)
+        self._look_at_time(part)
         if self._prints is not None:
-            whole = (
-                part
-                if len(self._wanted) == len(self._decoder.parameters) and part.itemsize * len(part) == rows.shape[1]
-                else None
-            )
-            words = rows.view(np.uint32).T if whole is None else whole.view(np.uint32)
-            if whole is None or part.itemsize == 4:
-                self._prints[first : first + len(rows)] = np.add.reduce(words, axis=0, dtype=np.uint32)
-            else:
-                folded = np.add.reduce(part.view(np.uint64), axis=0, dtype=np.uint64)
-                self._prints[first : first + len(rows)] = (folded ^ (folded >> np.uint64(32))).astype(np.uint32)
+            words = part.view(np.uint32) if self._plain else rows.view(np.uint32).T
+            self._prints[first : first + len(rows)] = np.add.reduce(words, axis=0, dtype=np.uint32)
 
     def _look_for_zeros(self, first: int, rows: Array) -> None:
         if not self._zeros and rows[:: self._limit].any(axis=1).all() and rows[-1].any():
@@ -136,24 +131,20 @@ class Checks:
         self._sampled += sample.size
         self._implausible += int(np.count_nonzero(~(sample <= LARGEST) | ((sample < SMALLEST) & (sample > 0))))
 
-    def _look_at_time(self, rows: Array, part: Array) -> None:
+    def _look_at_time(self, part: Array) -> None:
         if self._clock is None:
             return
-        if self._clock in self._wanted:
-            time = part[self._wanted.index(self._clock)]
-        else:
-            time = np.empty(len(rows), np.float64)
-            self._decoder.fill(rows, [self._clock], time[np.newaxis])
+        time = part[self._clock]
         self._backward += int(np.count_nonzero(time[1:] < time[:-1])) + int(time[0] < self._last_time)
         self._last_time = float(time[-1])
 
-    def judge(self, out: Array) -> None:
-        """Refuse or warn, when all chunks have passed; `out` is the scaled result."""
+    def judge(self) -> None:
+        """Refuse or warn, when all chunks have passed."""
         if self._n == 0:
             return
         self._judge_magnitudes()
         self._judge_integers()
-        self._judge_nonfinite(out)
+        self._judge_nonfinite()
         self._judge_time()
         self._judge_repeats()
 
@@ -184,16 +175,14 @@ class Checks:
                 text = f"{self._name(row)} reaches {highest:.0f} with a $PnR of {largest:g}"
                 self._inspection.warn("W_RANGE", text)
 
-    def _judge_nonfinite(self, out: Array) -> None:
-        for row in range(len(self._wanted)):
-            low, high = self._low[row], self._high[row]
-            if not (np.isfinite(low) and np.isfinite(high)):
-                bad = int(np.count_nonzero(~np.isfinite(out[row])))
-                if bad == self._n:
-                    self._inspection.refuse("E_VALUES", f"{self._name(row)} holds no finite value", where="DATA")
+    def _judge_nonfinite(self) -> None:
+        for row, bad in enumerate(self._nonfinite):
+            if bad == self._n:
+                self._inspection.refuse("E_VALUES", f"{self._name(row)} holds no finite value", where="DATA")
+            if bad:
                 self._inspection.warn("W_NONFINITE", f"{self._name(row)} holds {bad} NaN or infinite values")
-            elif low == high and self._n >= RUN:
-                self._inspection.warn("W_CONSTANT", f"{self._name(row)} holds the one value {low:g}")
+            elif self._low[row] == self._high[row] and self._n >= RUN:
+                self._inspection.warn("W_CONSTANT", f"{self._name(row)} holds the one value {self._low[row]:g}")
 
     def _judge_time(self) -> None:
         if self._backward > BACKWARD_SHARE * self._n:
@@ -210,8 +199,7 @@ class Checks:
             )
 
     def _judge_repeats(self) -> None:
-        everything = len(self._wanted) == len(self._decoder.parameters)
-        if everything and self._n >= RUN and (self._low == self._high).all():
+        if self._everything and self._n >= RUN and (self._low == self._high).all():
             self._inspection.refuse("E_REPEATED", "all events are the same", where="DATA", found=f"{self._n} events")
         again = None if self._prints is None else repeated_run(self._prints)
         if again is not None:

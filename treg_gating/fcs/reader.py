@@ -185,14 +185,17 @@ def _describe(source: Source, dataset: int | None, ignore_spillover: bool, inspe
     order = byte_order(keywords, max(parameter.bits for parameter in parameters), inspection)
     _check_widths(parameters, order, inspection)
     layout = locate_data(
-        header, keywords, event_bits(parameters), others, size, lambda at, n: source.peek(origin + at, n), inspection
+        header,
+        keywords,
+        event_bits(parameters),
+        others,
+        size,
+        lambda at, length: source.peek(origin + at, max(0, min(length, size - at))),
+        inspection,
     )
     step = time_step(keywords, parameters, inspection)
     if unknown := unknown_keywords(keywords):
-        inspection.warn(
-            "W_KEYWORD",
-            "not keywords of the standard: " + ", ".join(unknown[:12]) + (" …" if len(unknown) > 12 else ""),
-        )
+        inspection.warn("W_KEYWORD", "not keywords of the standard: " + ", ".join(unknown[:12]))
     channels = tuple(parameter.channel for parameter in parameters)
     spillover = _spillover(keywords, channels, ignore_spillover, inspection)
     state = _state(channels, inspection)

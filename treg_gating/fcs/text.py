@@ -91,8 +91,8 @@ def _decode(raw: bytes, inspection: Inspection) -> str:
 def _tokens(text: str, delim: str, inspection: Inspection) -> list[str]:
     """Keys and values in turn."""
     closed = _without_tail(text, delim, inspection)
-    pieces = closed[1:].split(delim)
-    tokens = _join_doubled(pieces, delim, inspection) if "" in pieces else pieces
+    body = closed[1:]
+    tokens = _join_doubled(body, delim, inspection) if delim * 2 in body + delim else body.split(delim)
     if len(tokens) % 2:
         if tokens[-1].strip().startswith("$"):
             inspection.refuse("E_TEXT", "the last keyword has no value", where="TEXT", found=shown(tokens[-1]))
@@ -112,36 +112,34 @@ def _without_tail(text: str, delim: str, inspection: Inspection) -> str:
     return trimmed[:-1]
 
 
-def _join_doubled(pieces: list[str], delim: str, inspection: Inspection) -> list[str]:
+def _join_doubled(body: str, delim: str, inspection: Inspection) -> list[str]:
     """Tell doubled delimiters within values from empty values."""
-    tokens = [pieces[0]]
+    tokens: list[str] = []
+    parts: list[str] = []
     empty: list[str] = []
-    run = 1
-    for piece in [*pieces[1:], None]:
-        if piece == "":
-            run += 1
-            continue
-        at_key = len(tokens) % 2 == 1
-        if at_key and run == 2:
-            empty.append(tokens[-1])
-            tokens.append("")
-        elif at_key and run > 2:
+    pieces = re.split(f"({re.escape(delim)}+)", body + delim)
+    for piece, run in zip(pieces[::2], pieces[1::2], strict=False):
+        parts.append(piece)
+        at_key = len(tokens) % 2 == 0
+        if at_key and len(run) > 2:
             inspection.refuse(
                 "E_TEXT",
                 "several delimiters behind a keyword: an empty value or a literal delimiter, there is no telling",
-                where=shown(tokens[-1]),
+                where=shown("".join(parts)),
             )
-        elif run > 1:
-            tokens[-1] += delim * (run // 2)
-            if run % 2 == 0 and piece is not None:
-                tokens[-1] += piece
-                run = 1
-                continue
-        if piece is not None:
-            tokens.append(piece)
-        run = 1
-    if empty:
-        inspection.warn("W_EMPTY_VALUE", "empty values, which the standard forbids: " + ", ".join(empty))
+        if at_key and len(run) == 2:
+            empty.append("".join(parts))
+            tokens += [empty[-1], ""]
+            parts = []
+            continue
+        parts.append(delim * (len(run) // 2))
+        if len(run) % 2:
+            tokens.append("".join(parts))
+            parts = []
+    if parts:
+        tokens.append("".join(parts))
+    for key in empty:
+        inspection.warn("W_EMPTY_VALUE", "an empty value, which the standard forbids", key[:40])
     return tokens
 
 
