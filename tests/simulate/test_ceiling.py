@@ -58,6 +58,6 @@ def test_presets_have_the_ceiling_they_were_made_for(name: str) -> None:
 @pytest.mark.parametrize("name", BANDS)
 def test_presets_keep_their_ceiling_over_seeds(name: str) -> None:
     low, high = BANDS[name]
-    for seed in (300, 301, 302):
-        ceilings = cohort_ceiling(replace(PRESETS[name], seed=seed), tubes=6)
+    for seed in (300, 301):
+        ceilings = cohort_ceiling(replace(PRESETS[name], seed=seed), tubes=4)
         assert low < np.median([ceiling.f1 for ceiling in ceilings]) < high
