@@ -71,8 +71,8 @@ def outline(gate: Gate, dims: tuple[str, ...], box: Box) -> list[tuple[Points, b
 def bands(gate: Gate, standard_error: Sequence[float], dims: tuple[str, ...], box: Box) -> list[Points]:
     """Polygons that cover ± one standard error about the lines of a gate; empty where none was estimated.
 
-    Intervals take one number a bound; half-planes the error of their offset (the last number); other gates
-    carry no band.
+    Intervals take one number a bound; half-planes the error of their offset (the last number); ellipses the
+    errors of their centre and, where given, of the logarithms of their spreads. Other gates carry no band.
     """
     if not len(standard_error):
         return []
@@ -87,7 +87,20 @@ def bands(gate: Gate, standard_error: Sequence[float], dims: tuple[str, ...], bo
         normal = np.array(gate.normal[::-1] if gate.dims != dims else gate.normal)
         error = standard_error[-1]
         return [np.vstack([_line(normal, gate.offset - error, box), _line(normal, gate.offset + error, box)[::-1]])]
+    if isinstance(gate, Ellipse) and len(gate.mean) == 2 and len(standard_error) >= 2:
+        ring = _ring(gate, np.array(standard_error))
+        return [ring if gate.dims == dims else ring[:, ::-1]]
     return []
+
+
+def _ring(gate: Ellipse, error: Points) -> Points:
+    """The stretch between an ellipse widened and narrowed by one standard error on each axis."""
+    spread = np.sqrt(gate.distance_square * np.diag(np.array(gate.covariance)))
+    of_spread = spread * (np.exp(error[2:4]) - 1) if len(error) >= 4 else 0.0
+    relative = np.minimum(np.hypot(error[:2], of_spread) / spread, 0.95)
+    centred, mean = _corners(gate) - np.array(gate.mean), np.array(gate.mean)
+    outer, inner = mean + centred * (1 + relative), mean + centred * (1 - relative)
+    return np.vstack([outer, outer[:1], inner[:1], inner[::-1]])
 
 
 def _across(axis: int, at: float, box: Box) -> Points:

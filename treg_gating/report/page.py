@@ -14,7 +14,7 @@ from markupsafe import Markup
 from treg_gating.report import figures, strips, wording
 from treg_gating.report.gateplot import AxisLibrary
 from treg_gating.report.levels import CLEAN, FAILED, LEVELS, NOTE, REVIEW, UNUSED
-from treg_gating.report.series import cut_series, endpoint_points, flag_table, number, visit_order
+from treg_gating.report.series import cell_number, cut_series, endpoint_points, flag_table, rows_by_tube, visit_order
 from treg_gating.report.view import SampleView, sample_view
 
 if TYPE_CHECKING:
@@ -63,11 +63,12 @@ def report_html(record: RunRecord) -> str:
 def _context(record: RunRecord) -> dict[str, Any]:
     library = AxisLibrary()
     matrices = _matrices(record.samples)
+    rows = rows_by_tube(record)
     samples = [
-        sample_view(result, record, i, library, matrices.get(_matrix_key(result), ""))
+        sample_view(result, record, i, library, matrices.get(_matrix_key(result), ""), rows.get(result.tube_id))
         for i, result in enumerate(record.samples)
     ]
-    anchors = {sample.result.file: sample.anchor for sample in samples}
+    anchors = {sample.result.tube_id: sample.anchor for sample in samples}
     points = endpoint_points(record, anchors)
     visits = visit_order(record)
     axis = figures.endpoint_axis(points, record.template.label)
@@ -79,6 +80,7 @@ def _context(record: RunRecord) -> dict[str, Any]:
         "style": Markup(style),  # noqa: S704 - the package's own files
         "script": Markup(script),  # noqa: S704
         "policy": _policy(style, script),
+        "eyebrow": _eyebrow(record),
         "tally": _tally(samples, points),
         "levels": LEVELS,
         "groups": _groups(samples),
@@ -89,7 +91,6 @@ def _context(record: RunRecord) -> dict[str, Any]:
         "cuts": [(series, strips.cut_strip(series)) for series in cut_series(record, anchors)],
         "flags": flag_table(record, anchors),
         "matrices": [(name, json.loads(key)) for key, name in matrices.items()],
-        "parts": sorted({sample.result.role for sample in samples}),
         "axes": library.definitions(),
     }
 
@@ -106,17 +107,31 @@ def _policy(style: str, script: str) -> str:
     )
 
 
+def _eyebrow(record: RunRecord) -> str:
+    """What stands above the title: the study, unless the title is its name already."""
+    title = record.study.title if record.study.title != record.title else ""
+    return " · ".join(part for part in (record.study.study_id, title) if part) or "Report of a gating run"
+
+
 def _tally(samples: Sequence[SampleView], points: Sequence[EndpointPoint]) -> dict[str, Any]:
     levels = Counter(sample.level for sample in samples)
+    clauses = [
+        f"{wording.plural(levels[level], 'tube')} {one if levels[level] == 1 else many}"
+        for level, one, many in (
+            (FAILED, "failed", "failed"),
+            (UNUSED, "has a value that must not be used", "have values that must not be used"),
+            (REVIEW, "wants review", "want review"),
+            (NOTE, "carries a note", "carry a note"),
+            (CLEAN, "is clean", "are clean"),
+        )
+        if levels[level]
+    ]
     return {
         "tubes": len(samples),
         "done": len(samples) - levels[FAILED],
         "failed": levels[FAILED],
         "flagged": levels[UNUSED] + levels[REVIEW],
-        "unused": levels[UNUSED],
-        "review": levels[REVIEW],
-        "note": levels[NOTE],
-        "clean": levels[CLEAN],
+        "sentence": ", ".join(clauses) + "." if clauses else "The sheet held no tube.",
         "with_value": sum(point.value is not None for point in points),
         "cells": len(points),
     }
@@ -136,13 +151,13 @@ def _endpoint_lines(record: RunRecord, points: Sequence[EndpointPoint], axis: Ax
                 "point": point,
                 "value": wording.percent(point.value),
                 "interval": wording.interval(point.low, point.high),
-                "gate": wording.interval(number(row, "treg_gate_low"), number(row, "treg_gate_high")),
-                "n_treg": wording.count(number(row, "n_treg")),
-                "n_cd4": wording.count(number(row, "n_cd4_t")),
+                "gate": wording.interval(cell_number(row, "treg_gate_low"), cell_number(row, "treg_gate_high")),
+                "n_treg": wording.count(cell_number(row, "n_treg")),
+                "n_cd4": wording.count(cell_number(row, "n_cd4_t")),
                 "file": str(row.get("file") or ""),
                 "status": str(row.get("status") or "").replace("_", " "),
                 "reason": str(row.get("reason") or ""),
-                "flags": str(row.get("flags") or ""),
+                "flags": [code.strip() for code in str(row.get("flags") or "").split(";") if code.strip()],
                 "forest": figures.forest_cell(point, axis) if axis else "",
             }
         )

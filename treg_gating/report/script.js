@@ -69,10 +69,10 @@
     else if (event.key === "o" && current) { event.preventDefault(); current.open = !current.open; }
   });
   list.addEventListener("click", (event) => {
-    const tube = event.target.closest("summary") && event.target.closest(".tube");
+    const tube = event.target.closest(".tube > summary")?.parentElement;
     if (tube) current = tube;
   });
-  list.addEventListener("toggle", choose, true);
+  list.addEventListener("toggle", (event) => { if (event.target.matches(".tube")) choose(); }, true);
   filter.addEventListener("input", choose);
   show.addEventListener("change", choose);
   sort.addEventListener("change", arrange);

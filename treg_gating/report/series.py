@@ -22,10 +22,11 @@ __all__ = [
     "CutSeries",
     "EndpointPoint",
     "FlagTable",
+    "cell_number",
     "cut_series",
     "endpoint_points",
     "flag_table",
-    "number",
+    "rows_by_tube",
     "visit_order",
 ]
 
@@ -78,7 +79,7 @@ class FlagTable:
     without: int
 
 
-def number(row: EndpointRow, column: str) -> float | None:
+def cell_number(row: EndpointRow, column: str) -> float | None:
     """A cell as a number; None where it is empty, missing, text or not finite."""
     value = row.get(column)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -93,22 +94,31 @@ def visit_order(record: RunRecord) -> tuple[tuple[str, float | None], ...]:
     return (*record.study.visits, *((visit, None) for visit in met if visit not in planned))
 
 
+def rows_by_tube(record: RunRecord) -> dict[str, EndpointRow]:
+    """Rows of the endpoint table by the tube they were taken from; a row without a tube is left out."""
+    of_file = {result.file: result.tube_id for result in record.samples}
+    known = {result.tube_id for result in record.samples}
+    rows = {str(row.get("tube_id") or of_file.get(str(row.get("file") or ""), "")): row for row in record.endpoint}
+    return {tube: row for tube, row in rows.items() if tube in known}
+
+
 def endpoint_points(record: RunRecord, anchors: Mapping[str, str]) -> tuple[EndpointPoint, ...]:
-    """The endpoint table as points, in its order; `anchors` leads from a file to its place on the page."""
-    levels = {result.file: sample_level(result, record.template.numerator) for result in record.samples}
+    """The endpoint table as points, in its order; `anchors` leads from a tube to its place on the page."""
+    levels = {result.tube_id: sample_level(result, record.template.numerator) for result in record.samples}
+    tubes = {id(row): tube for tube, row in rows_by_tube(record).items()}
     points = []
     for row in record.endpoint:
-        file = str(row.get("file") or "")
+        tube = tubes.get(id(row), "")
         points.append(
             EndpointPoint(
                 subject=str(row.get("subject") or ""),
                 visit=str(row.get("visit") or ""),
-                value=number(row, "treg_pct_of_cd4"),
-                low=number(row, "treg_pct_of_cd4_low"),
-                high=number(row, "treg_pct_of_cd4_high"),
-                level=levels.get(file, CLEAN),
+                value=cell_number(row, "treg_pct_of_cd4"),
+                low=cell_number(row, "treg_pct_of_cd4_low"),
+                high=cell_number(row, "treg_pct_of_cd4_high"),
+                level=levels.get(tube, CLEAN),
                 reason=str(row.get("reason") or row.get("status") or ""),
-                anchor=anchors.get(file, ""),
+                anchor=anchors.get(tube, ""),
             )
         )
     return tuple(points)
@@ -146,7 +156,7 @@ def _cut_points(
         own = getattr(fitted.own, bound, math.nan) if fitted.own is not None else math.nan
         points.append(
             CutPoint(
-                anchors.get(result.file, ""), result.tube_id, result.batch, final, errors[final], own, fitted.status
+                anchors.get(result.tube_id, ""), result.tube_id, result.batch, final, errors[final], own, fitted.status
             )
         )
     return points, dim
@@ -178,7 +188,7 @@ def flag_table(record: RunRecord, anchors: Mapping[str, str]) -> FlagTable:
             weight[code] = (min(rank, level.rank), uses - 1)
     codes = tuple(sorted(weight, key=lambda code: (*weight[code], code)))
     rows = [
-        (anchors.get(result.file, ""), result, sample_level(result, numerator), tuple(cells.get(c) for c in codes))
+        (anchors.get(result.tube_id, ""), result, sample_level(result, numerator), tuple(cells.get(c) for c in codes))
         for result, cells in worst
         if cells
     ]

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from treg_gating.gating.results import FittedGate, GateStatus, PopulationCount, SampleResult
 from treg_gating.report import wording
+from treg_gating.report.counttable import CountLine, count_lines, endpoint_markers, wilson_percent
 from treg_gating.report.gateplot import AxisLibrary, gate_axes, gate_svg
-from treg_gating.report.levels import Level, flag_level, headline, sample_level
+from treg_gating.report.levels import UNUSED, Level, flag_level, headline, sample_level
+from treg_gating.report.series import cell_number
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from markupsafe import Markup
 
-    from treg_gating.run.record import RunRecord, TemplateRow
+    from treg_gating.run.record import EndpointRow, RunRecord, TemplateRow
 
-__all__ = ["STATUS_WORDS", "CountLine", "GateCard", "SampleView", "ancestors", "sample_view", "wilson_percent"]
+__all__ = ["STATUS_WORDS", "GateCard", "SampleView", "sample_view"]
 
 STATUS_WORDS = {
     GateStatus.FITTED: "fitted",
@@ -31,8 +31,6 @@ STATUS_WORDS = {
 _QUALITY_WORDS = {
     "margin_pct": "Events on the margins of the scale",
     "time_removed_pct": "Removed by time and flow-rate control",
-    "singlet_pct": "Singlets among clean events",
-    "viability_pct": "Viable",
 }
 
 
@@ -52,23 +50,6 @@ class GateCard:
 
 
 @dataclass(frozen=True, slots=True)
-class CountLine:
-    """One population in the count table; texts are ready for print."""
-
-    depth: int
-    name: str
-    n: str
-    of_parent: str
-    of_parent_interval: str
-    of_denominator: str
-    of_denominator_interval: str
-    gate_interval: str
-    mfi: tuple[str, ...]
-    reason: str
-    primary: bool
-
-
-@dataclass(frozen=True, slots=True)
 class SampleView:
     """One tube on the page."""
 
@@ -83,25 +64,23 @@ class SampleView:
     skipped: tuple[str, ...]
     counts: tuple[CountLine, ...]
     markers: tuple[str, ...]
+    fluorescence: tuple[tuple[str, tuple[str, ...]], ...]
+    stained: tuple[str, ...]
     flags: tuple[tuple[Level, str, str, str], ...]
     quality: tuple[tuple[str, str], ...]
     search: str
     order: int
     matrix: str = ""
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-def ancestors(population: str, parents: Mapping[str, str]) -> tuple[str, ...]:
-    """Parents of a population from the nearest upwards; stops at a name that was met before."""
-    path: list[str] = []
-    current = parents.get(population, "")
-    while current and current not in path:
-        path.append(current)
-        current = parents.get(current, "")
-    return tuple(path)
-
-
-def sample_view(result: SampleResult, record: RunRecord, order: int, library: AxisLibrary, matrix: str) -> SampleView:
+def sample_view(
+    result: SampleResult,
+    record: RunRecord,
+    order: int,
+    library: AxisLibrary,
+    matrix: str,
+    row: EndpointRow | None = None,
+) -> SampleView:
     """Everything the page says of one tube.
 
     Parameters
@@ -110,12 +89,13 @@ def sample_view(result: SampleResult, record: RunRecord, order: int, library: Ax
     order : its place in the sheet, from 0.
     library : axes shared by all plots of the page.
     matrix : name of its spillover matrix in the appendix; empty where there is none.
+    row : its row of the endpoint table. What that table withholds is not shown as the tube's value either.
     """
     template = record.template
-    low, high = endpoint_interval(result, record)
-    value = endpoint_value(result, record)
+    value, low, high = _endpoint_value(result, record, row)
     cards, skipped = _gates(result, record, library)
-    markers = tuple(dict.fromkeys(marker for number in result.counts for marker in number.mfi))
+    stained = tuple(dict.fromkeys(marker for number in result.counts for marker in number.mfi))
+    markers = tuple(marker for marker in stained if marker in endpoint_markers(record))
     reason = headline(result, template.numerator)
     level = sample_level(result, template.numerator)
     codes = " ".join(flag.code for flag in result.flags)
@@ -130,48 +110,44 @@ def sample_view(result: SampleResult, record: RunRecord, order: int, library: Ax
         interval_text=wording.interval(low, high),
         gates=cards,
         skipped=skipped,
-        counts=tuple(_count_lines(result, record, markers)),
+        counts=tuple(count_lines(result, record, markers)),
         markers=markers,
+        fluorescence=tuple(
+            (wording.population_name(number.population), tuple(wording.mfi(number.mfi.get(m)) for m in stained))
+            for number in result.counts
+            if number.mfi
+        ),
+        stained=stained,
         flags=tuple(
             sorted(
                 ((flag_level(f.level), f.code, f.text, wording.population_name(f.population)) for f in result.flags),
                 key=lambda flag: flag[0].rank,
             )
         ),
-        quality=tuple(
-            (_QUALITY_WORDS.get(key, key), wording.percent(number)) for key, number in result.quality.items()
-        ),
+        quality=tuple(_quality_text(key, value) for key, value in result.quality.items()),
         search=" ".join((*words, level.word, codes, result.code, reason)).lower(),
         order=order,
         matrix=matrix,
     )
 
 
-def endpoint_value(result: SampleResult, record: RunRecord) -> float | None:
-    """The primary endpoint of a tube in percent, None where it is not estimable."""
+def _quality_text(key: str, number: float) -> tuple[str, str]:
+    name = _QUALITY_WORDS.get(key, key.removesuffix("_pct").replace("_", " "))
+    return name, wording.percent(number) if key.endswith("_pct") else wording.significant(number)
+
+
+def _endpoint_value(
+    result: SampleResult, record: RunRecord, row: EndpointRow | None
+) -> tuple[float | None, float | None, float | None]:
+    """Endpoint in percent with its Wilson interval: the table's, or for tubes outside it (control donors) counted."""
+    if row is not None:
+        value, low, high = (cell_number(row, f"treg_pct_of_cd4{end}") for end in ("", "_low", "_high"))
+        return value, low, high
     top, bottom = result.count(record.template.numerator), result.count(record.template.denominator)
-    if top is None or bottom is None or top.n is None or not bottom.n or top.status != "ok":
-        return None
-    return 100 * top.n / bottom.n
-
-
-def endpoint_interval(result: SampleResult, record: RunRecord) -> tuple[float | None, float | None]:
-    """Wilson 95 % interval of :func:`endpoint_value`."""
-    top, bottom = result.count(record.template.numerator), result.count(record.template.denominator)
-    if endpoint_value(result, record) is None or top is None or bottom is None:
-        return None, None
-    return wilson_percent(top.n, bottom.n)
-
-
-def wilson_percent(n: int | None, total: int | None) -> tuple[float | None, float | None]:
-    """Wilson 95 % score interval of n of total in percent (Wilson, JASA 1927)."""
-    if n is None or not total:
-        return None, None
-    z = 1.959963984540054
-    p = n / total
-    centre = (p + z * z / (2 * total)) / (1 + z * z / total)
-    half = z / (1 + z * z / total) * (p * (1 - p) / total + z * z / (4 * total * total)) ** 0.5
-    return 100 * max(0.0, centre - half), 100 * min(1.0, centre + half)
+    withheld = sample_level(result, record.template.numerator).rank <= UNUSED.rank
+    if withheld or top is None or bottom is None or top.n is None or not bottom.n:
+        return None, None, None
+    return (100 * top.n / bottom.n, *wilson_percent(top.n, bottom.n))
 
 
 def _gates(
@@ -190,17 +166,17 @@ def _gates(
         if picture is None and gate.expression:
             skipped.append(f"{title} = {gate.expression}")
             continue
-        number = result.count(gate.population)
+        counted = result.count(gate.population)
         row = rows.get(gate.population)
         svg = None
         if picture is not None:
-            label = _alternative(result, gate, number, picture.dims)
+            label = _alternative(result, gate, counted, picture.dims)
             axes = gate_axes(picture, result.transforms, channels)
-            svg = gate_svg(picture, gate, number, axes, library, label)
+            svg = gate_svg(picture, gate, counted, axes, library, label)
         cards.append(
             GateCard(
                 title=title,
-                parent=_parent_text(gate, number),
+                parent=_parent_text(gate, counted),
                 status=STATUS_WORDS[gate.status],
                 status_key=gate.status.value,
                 rule=gate.rule,
@@ -219,6 +195,7 @@ _SHARE_WORDS = {
     "batch": "one gate for the batch",
     "study": "one gate for the study",
     "control": "from its control",
+    "cohort": "by one model of the cohort",
 }
 
 
@@ -245,36 +222,3 @@ def _alternative(result: SampleResult, gate: FittedGate, number: PopulationCount
     share = wording.percent(100 * number.n / number.n_parent if number.n_parent else None)
     total = f"{wording.count(number.n)} of {wording.count(number.n_parent)} events"
     return f"{where}: {wording.population_name(gate.population)} {share} ({total}), gate {STATUS_WORDS[gate.status]}"
-
-
-def _count_lines(result: SampleResult, record: RunRecord, markers: tuple[str, ...]) -> list[CountLine]:
-    template = record.template
-    parents = {number.population: number.parent for number in result.counts}
-    known = set(parents)
-    bottom = result.count(template.denominator)
-    lines = []
-    for number in result.counts:
-        above = ancestors(number.population, parents)
-        inside = template.denominator in above and bottom is not None
-        share = 100 * number.n / number.n_parent if number.n is not None and number.n_parent else None
-        of_bottom = 100 * number.n / bottom.n if inside and bottom and bottom.n and number.n is not None else None
-        low, high = wilson_percent(number.n, bottom.n) if inside and bottom and of_bottom is not None else (None, None)
-        gate_low, gate_high = result.gate_interval.get(number.population, (None, None))
-        lines.append(
-            CountLine(
-                depth=sum(parent in known for parent in above),
-                name=wording.population_name(number.population),
-                n=wording.count(number.n),
-                of_parent=wording.percent(share),
-                of_parent_interval=wording.interval(*wilson_percent(number.n, number.n_parent))
-                if share is not None
-                else wording.ABSENT,
-                of_denominator=wording.percent(of_bottom),
-                of_denominator_interval=wording.interval(low, high),
-                gate_interval=wording.interval(gate_low, gate_high),
-                mfi=tuple(wording.mfi(number.mfi.get(marker)) for marker in markers),
-                reason="" if number.status == "ok" else number.reason or number.status.replace("_", " "),
-                primary=number.population == template.numerator,
-            )
-        )
-    return lines
