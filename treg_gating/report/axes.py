@@ -115,8 +115,12 @@ def close_axis(dim: str, low: float, high: float, transform: Mapping[str, Any] |
     step = _nice((top - bottom) / 4)
     values = np.arange(np.ceil(bottom / step), np.floor(top / step) + 1) * step
     fractions = (scale.apply(values) - low) / (high - low)
-    ticks = tuple(Tick(float(f), f"{v:,.6g}".replace("-", "−")) for f, v in zip(fractions, values, strict=True))
-    return Axis(dim, low, high, ticks)
+    ticks: list[Tick] = []
+    for fraction, value in zip(fractions[::-1], values[::-1], strict=True):
+        # From the top down: on these scales round numbers crowd at the upper end or not at all.
+        if not ticks or ticks[-1].fraction - fraction >= 0.1:
+            ticks.append(Tick(float(fraction), f"{value:,.6g}".replace("-", "−")))
+    return Axis(dim, low, high, tuple(reversed(ticks)))
 
 
 def log_axis(title: str, low: float, high: float, most: int = 7) -> Axis:
