@@ -25,6 +25,7 @@ __all__ = ["Engine", "cores", "open_engine", "run_stage"]
 
 log = logging.getLogger(__name__)
 
+_CONNECT_SECONDS = 15
 _TRIES_ALONE = 3
 _TASK_SECONDS = 0.1  # a Dask task costs about 2 ms; this much work makes that small
 _TUBE_SECONDS = 0.03
@@ -257,7 +258,7 @@ def _existing_cluster(run: str, address: str) -> Iterator[Engine]:
     from dask.distributed import Client
 
     try:
-        client = Client(address, set_as_default=False, timeout="15s", name=f"treg-gating-{run}")
+        client = Client(address, set_as_default=False, timeout=_CONNECT_SECONDS, name=f"treg-gating-{run}")
     except (OSError, TimeoutError) as error:
         msg = f"no Dask scheduler answers at {address} ({error}). Check the address, and the TLS settings of Dask"
         raise RunStateError(msg) from error

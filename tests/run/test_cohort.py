@@ -1,0 +1,232 @@
+"""A cohort from order to outputs: isolation, resume, what recomputes and what does not."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from treg_gating.errors import RunStateError
+from treg_gating.run import keys
+from treg_gating.run.child import Limits
+from treg_gating.run.finish import rebuild
+from treg_gating.run.ledger import Ledger
+
+
+def endpoint(folder: Path) -> dict[tuple[str, str], dict[str, str]]:
+    with (folder / "endpoint.csv").open(newline="") as file:
+        return {(row["subject"], row["visit"]): row for row in csv.DictReader(file)}
+
+
+def log_of(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "run.log.jsonl").read_text().splitlines()]
+
+
+def test_a_cohort_runs_and_leaves_its_tables(small_study, tmp_path):
+    study = small_study(A_B="60", A_W="90", B_B="40", FMO_1="0")
+    finished = study.run()
+    rows = endpoint(tmp_path / "out")
+    # mean of the baselines is 50, so A's baseline counts 60 + 50 = 110 of 1000
+    assert rows["A", "Baseline"]["treg_pct_of_cd4"] == "11.0"
+    assert rows["A", "Week 12"]["treg_pct_of_cd4"] == "14.0"
+    assert rows["A", "Week 12"]["change_from_baseline"] == "3.0"
+    assert rows["B", "Week 12"]["status"] == "missing"
+    assert finished.exit_code == 0
+    assert len(finished.lines) == 5
+    assert study.diary() == [
+        "A_B first",
+        "A_B second",
+        "A_W first",
+        "A_W second",
+        "B_B first",
+        "B_B second",
+        "FMO_1 first",
+    ]
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["tubes"] == {"done": 3}
+    assert summary["notes"][-1] == "a note of the cohort"
+
+
+def test_one_bad_file_never_stops_the_others(small_study, tmp_path):
+    study = small_study(A_B="60", A_W="PNG", B_B="40\nfirst bug", B_W="70\nsecond bug", C_B="50", C_W="20")
+    finished = study.run()
+    rows = endpoint(tmp_path / "out")
+    assert finished.exit_code == 5
+    assert rows["A", "Week 12"]["reason"] == "[E_NOT_FCS] A_W.fcs: not an FCS file"
+    assert rows["A", "Week 12"]["treg_pct_of_cd4"] == ""
+    assert "[E_BUG] unexpected ZeroDivisionError" in rows["B", "Baseline"]["reason"]
+    assert rows["B", "Week 12"]["status"] == "failed"
+    assert [rows[key]["status"] for key in (("A", "Baseline"), ("C", "Baseline"), ("C", "Week 12"))] == ["ok"] * 3
+    traces = [line["traceback"] for line in log_of(tmp_path / "out") if line.get("code") == "E_BUG"]
+    assert len(traces) == 2
+    assert "division by a thing that is zero" in traces[0]
+
+
+def test_hang_crash_and_hunger_cost_only_their_own_tube(small_study, tmp_path):
+    study = small_study(
+        A_B="60",
+        A_W="90\nfirst hang",
+        B_B="40\nfirst crash",
+        B_W="70\nsecond crash",
+        C_B="50\nfirst print",
+        C_W="20\nfirst eat",
+    )
+    finished = study.run(limits=Limits(seconds=2, memory_mb=700))
+    rows = endpoint(tmp_path / "out")
+    assert finished.exit_code == 5
+    assert "[E_TIMEOUT]" in rows["A", "Week 12"]["reason"]
+    assert "SIGSEGV" in rows["B", "Baseline"]["reason"]
+    assert "[E_CRASH]" in rows["B", "Week 12"]["reason"]
+    assert "[E_MEMORY]" in rows["C", "Week 12"]["reason"]
+    assert rows["A", "Baseline"]["status"] == rows["C", "Baseline"]["status"] == "ok"
+    crashes = [line for line in log_of(tmp_path / "out") if line.get("code") == "E_CRASH"]
+    assert "Segmentation fault" in crashes[0]["traceback"]
+
+
+def test_a_tube_whose_process_a_stranger_killed_is_not_blamed(small_study, tmp_path):
+    study = small_study(
+        A_B=f"60\nfirst crash_once {tmp_path / 'once'}", B_B=f"40\nsecond crash_once {tmp_path / 'twice'}"
+    )
+    finished = study.run()
+    assert finished.exit_code == 0
+    assert (tmp_path / "once").exists()
+    assert (tmp_path / "twice").exists()
+
+
+def test_nothing_is_done_again_when_nothing_changed(small_study, tmp_path):
+    study = small_study(A_B="60", A_W="90", B_B="PNG")
+    first = study.run()
+    study.diary()
+    before = (tmp_path / "out" / "endpoint.csv").stat().st_mtime_ns
+    again = study.run()
+    assert again == first
+    assert study.diary() == []
+    assert (tmp_path / "out" / "endpoint.csv").stat().st_mtime_ns == before
+
+
+def test_outputs_that_were_changed_are_made_again_from_the_ledger(small_study, tmp_path):
+    study = small_study(A_B="60", A_W="90")
+    study.run()
+    study.diary()
+    good = (tmp_path / "out" / "endpoint.csv").read_bytes()
+    (tmp_path / "out" / "endpoint.csv").write_text("A,Baseline,100 %\n")
+    study.run()
+    assert (tmp_path / "out" / "endpoint.csv").read_bytes() == good
+    assert study.diary() == []
+
+
+def test_a_new_tube_recomputes_itself_and_what_its_consensus_touches(small_study, tmp_path):
+    study = small_study(A_B="60", A_W="90")
+    study.run()
+    study.diary()
+    study.files["B_W"] = "value 30"  # no baseline: the consensus stays
+    study.run()
+    assert study.diary() == ["B_W first", "B_W second"]
+    study.files["B_B"] = "value 40"  # a baseline: the consensus moves, so every tube is gated again, none fitted again
+    study.run()
+    assert study.diary() == ["A_B second", "A_W second", "B_B first", "B_B second", "B_W second"]
+    assert endpoint(tmp_path / "out")["A", "Baseline"]["n_treg"] == "110"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("bytes", ["A_W first", "A_W second"]),
+        ("settings", ["A_B first", "A_B second", "A_W first", "A_W second"]),
+        ("template", ["A_B first", "A_B second", "A_W first", "A_W second"]),
+        ("code", ["A_B first", "A_B second", "A_W first", "A_W second"]),
+        ("touch", []),
+        ("move", []),
+    ],
+)
+def test_what_changed_is_computed_anew_and_nothing_else(
+    small_study, small_template, tmp_path, monkeypatch, change, expected
+):
+    study = small_study(A_B="60", A_W="90")
+    study.run(workers=0)
+    study.diary()
+    more: dict[str, Any] = {}
+    if change == "bytes":
+        study.files["A_W"] = "value 91"
+    elif change == "settings":
+        more["offset"] = 1.0
+    elif change == "template":
+        more["template"] = small_template(sha256="1" * 64)
+    elif change == "code":
+        monkeypatch.setattr("treg_gating.run.cohort.code_version", lambda: "9.9.9+other")
+        monkeypatch.setattr("treg_gating.run.job.code_version", lambda: "9.9.9+other")
+    elif change == "move":
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "out").rename(tmp_path / "elsewhere" / "out")
+        study.folder = tmp_path / "elsewhere"
+    study.run(workers=0, **more)
+    study.folder = tmp_path
+    assert study.diary() == expected
+
+
+def test_a_failure_of_the_moment_is_tried_again_and_a_lasting_one_is_not(small_study, tmp_path):
+    study = small_study(A_B="60", A_W="90\nfirst bug", B_B="PNG")
+    assert study.run(workers=0).exit_code == 5
+    study.diary()
+    # the bug is mended by nothing here, yet the tube is tried again; the PNG is not even opened by the pipeline
+    assert study.run(workers=0).exit_code == 5
+    with sqlite3.connect(tmp_path / "out" / "ledger.sqlite") as database:
+        acts = database.execute("SELECT subject, count(*) FROM audit WHERE what = 'result failed' GROUP BY subject")
+        assert dict(acts.fetchall()) == {"A_W": 2, "B_B": 1}
+    database.close()
+
+
+def test_tables_are_the_same_bytes_whatever_the_way(small_study, tmp_path):
+    study = small_study(A_B="60", A_W="90", B_B="40", B_W="PNG")
+    study.run("one", workers=0)
+    study.run("two", workers=1)
+    study.files.pop("B_B")
+    study.run("three")
+    study.files = {"A_B": "value 60", "A_W": "value 90", "B_B": "value 40", "B_W": "PNG"}
+    study.run("three")
+    for name in ("endpoint.csv", "gates.csv", "populations.parquet"):
+        first = (tmp_path / "one" / name).read_bytes()
+        assert (tmp_path / "two" / name).read_bytes() == first
+        assert (tmp_path / "three" / name).read_bytes() == first
+
+
+def test_outputs_come_back_from_the_ledger_alone(small_study, tmp_path):
+    study = small_study(A_B="60", A_W="99")
+    finished = study.run()
+    out = tmp_path / "out"
+    before = {
+        name: (out / name).read_bytes() for name in ("endpoint.csv", "gates.csv", "populations.parquet", "summary.json")
+    }
+    for path in (*tmp_path.glob("*.fcs"), *(out / name for name in before)):
+        path.unlink()
+    with Ledger(out) as ledger:
+        again = rebuild(ledger, out, None)
+        assert ledger.first_broken_audit_row() is None
+    assert again == finished
+    assert again.exit_code == 4
+    assert {name: (out / name).read_bytes() for name in before} == before
+
+
+def test_a_worker_with_other_code_is_refused(small_study, monkeypatch):
+    study = small_study(A_B="60")
+    monkeypatch.setattr("treg_gating.run.cohort.code_version", lambda: "0.0.1+elsewhere")
+    with pytest.raises(RunStateError, match=r"0\.0\.1\+elsewhere.*Install the same version"):
+        study.run(workers=0)
+    assert keys.code_version() != "0.0.1+elsewhere"
+
+
+def test_a_killed_run_is_noted_by_the_next(small_study, tmp_path):
+    study = small_study(A_B="60")
+    study.run(workers=0)
+    database = sqlite3.connect(tmp_path / "out" / "ledger.sqlite")
+    database.execute("UPDATE runs SET state = 'running'")
+    database.commit()
+    database.close()
+    study.run(workers=0)
+    with Ledger(tmp_path / "out") as ledger:
+        states = ledger._database.execute("SELECT state FROM runs ORDER BY rowid").fetchall()
+    assert states == [("broken off",), ("ended",)]

@@ -1,0 +1,167 @@
+"""The Dask engine with real processes: workers killed, schedulers lost, children that outlive nobody."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from treg_gating.errors import RunStateError
+from treg_gating.run.child import Limits
+from treg_gating.run.engine import _batches, open_engine, run_stage
+from treg_gating.run.job import Job, Shared
+from treg_gating.samplesheet import Tube
+
+LIMITS = Limits(30)
+
+
+def jobs(folder: Path, texts: dict[str, str]) -> list[Job]:
+    made = []
+    for name, text in texts.items():
+        path = folder / f"{name}.fcs"
+        path.write_text(text)
+        made.append(Job(Tube(name, path.name, path, "S", "Baseline", "1"), "first", n_bytes=10**9))
+    return made
+
+
+@pytest.fixture
+def shared(small_study):  # small_study puts the faulty pipeline on the path of every process
+    small_study()
+    return Shared("faulty_pipeline", None)
+
+
+def test_killed_workers_and_children_lose_nothing(tmp_path, shared):
+    todo = jobs(tmp_path, {f"T{i:02}": f"value {i}\nfirst sleep 0.15" for i in range(16)})
+    stop = threading.Event()
+    killed: list[int] = []
+
+    def kill_now_and_then() -> None:
+        while not stop.wait(0.7) and len(killed) < 3:
+            ours = psutil.Process().children(recursive=True)
+            workers = [p for p in ours if any(word in " ".join(p.cmdline()) for word in ("spawn_main", "run.child"))]
+            if workers:
+                victim = workers[len(killed) % len(workers)]
+                killed.append(victim.pid)
+                victim.kill()
+
+    with open_engine("test", 24, workers=2, scheduler="") as engine:
+        killer = threading.Thread(target=kill_now_and_then)
+        killer.start()
+        outcomes = list(run_stage(engine, todo, shared, LIMITS))
+        stop.set()
+        killer.join()
+    assert len(killed) >= 2
+    assert sorted(outcome.tube_id for outcome in outcomes) == [job.tube.tube_id for job in todo]
+    assert {outcome.kind for outcome in outcomes} == {"done"}
+
+
+def test_cluster_keeps_to_loopback_and_its_processes_end_with_it(tmp_path, shared):
+    todo = jobs(tmp_path, {f"T{i}": f"value {i}" for i in range(4)})
+    with open_engine("test", 4, workers=2, scheduler="") as engine:
+        assert {outcome.kind for outcome in run_stage(engine, todo, shared, LIMITS)} == {"done"}
+        family = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        connections = [c for process in family for c in process.net_connections(kind="inet")]
+        assert connections
+        assert {c.laddr.ip for c in connections} <= {"127.0.0.1", "::1"}
+        below = family[1:]
+        assert sum("treg_gating.run.child" in " ".join(process.cmdline()) for process in below) == 2
+    gone, alive = psutil.wait_procs([p for p in below if "resource_tracker" not in " ".join(_words(p))], timeout=5)
+    assert not alive, [_words(process) for process in alive]
+    assert len(gone) >= 4
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def test_scheduler_that_is_there_already(tmp_path, shared):
+    todo = jobs(tmp_path, {"A": "value 1", "B": "PNG"})
+    port = 18786 + os.getpid() % 1000
+    address = f"tcp://127.0.0.1:{port}"
+    dask = [sys.executable, "-m", "dask"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    scheduler = subprocess.Popen(
+        [*dask, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"], **quiet
+    )
+    worker = subprocess.Popen([*dask, "worker", address, "--nthreads", "1", "--no-dashboard"], cwd=tmp_path, **quiet)
+    try:
+        with open_engine("test", 2, workers=None, scheduler=address) as engine:
+            outcomes = {outcome.tube_id: outcome for outcome in run_stage(engine, todo, shared, LIMITS)}
+            assert {name: outcome.kind for name, outcome in outcomes.items()} == {"A": "done", "B": "failed"}
+            assert outcomes["B"].code == "E_NOT_FCS"
+            lost = jobs(tmp_path, {"D": "value 1\nfirst sleep 30"})
+            threading.Timer(2.0, scheduler.kill).start()
+            with pytest.raises(RunStateError, match="scheduler was lost"):
+                list(run_stage(engine, lost, shared, LIMITS))
+    finally:
+        for process in (worker, scheduler):
+            process.terminate()
+            process.wait()
+
+
+def test_no_scheduler_there(shared, monkeypatch):
+    monkeypatch.setattr("treg_gating.run.engine._CONNECT_SECONDS", 1)
+    with (
+        pytest.raises(RunStateError, match="no Dask scheduler answers at tcp://127"),
+        open_engine("test", 1, workers=None, scheduler="tcp://127.0.0.1:9"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("sizes", "threads", "expected"),
+    [
+        ([10_000] * 64, 2, [4] * 16),  # small tubes share a task
+        ([10_000_000] * 4, 2, [1] * 4),  # large ones do not
+        ([10_000] * 3, 2, [1] * 3),  # every thread gets some
+        ([], 2, []),
+    ],
+)
+def test_tubes_share_a_task_only_when_small_and_many(tmp_path, sizes, threads, expected):
+    tube = Tube("T", "t.fcs", tmp_path / "t.fcs", "S", "V", "1")
+    made = _batches([Job(tube, "first", n_bytes=size) for size in sizes], threads)
+    assert [len(batch) for batch in made] == expected
+
+
+def test_child_process_ends_with_its_watcher(tmp_path, small_study):
+    study = small_study(A_B="60\nfirst sleep 60")
+    sheet = study.write()
+    script = tmp_path / "watch.py"
+    script.write_text(
+        "import sys\nfrom pathlib import Path\nfrom treg_gating.run.child import Child, Limits\n"
+        "from treg_gating.run.job import Job, Shared\nfrom treg_gating.samplesheet import Tube\nimport pickle\n"
+        "if __name__ == '__main__':\n"
+        "    tube = Tube('A', 'a', Path(sys.argv[1]), 'S', 'V', '1')\n"
+        "    Child().run(Job(tube, 'first'), 'x', pickle.dumps(Shared('faulty_pipeline', None)), Limits(60))\n"
+    )
+    watcher = subprocess.Popen([sys.executable, str(script), str(sheet.with_name("A_B.fcs"))])
+    try:
+        children = _wait_for_children(watcher.pid)
+        watcher.send_signal(signal.SIGKILL)
+        watcher.wait()
+        _, alive = psutil.wait_procs(children, timeout=5)
+    finally:
+        watcher.kill()
+    assert children
+    assert not alive
+
+
+def _wait_for_children(pid: int) -> list[psutil.Process]:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        children = psutil.Process(pid).children()
+        if children:
+            time.sleep(1.0)  # let it get to its tube
+            return children
+        time.sleep(0.05)
+    return []
