@@ -136,6 +136,8 @@ class Ledger:
         except sqlite3.OperationalError as error:
             msg = f"{self.path}: {error}. What was finished is kept; mend the disk and run the same again"
             raise DiskError(msg) from error
+        except sqlite3.ProgrammingError:
+            raise  # a bug of ours, not a damaged file
         except sqlite3.DatabaseError as error:
             msg = f"{self.path}: {error}. The ledger is damaged: restore it from a backup, or use another output folder"
             raise RunStateError(msg) from error

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -56,12 +54,14 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 def csv_bytes(table: tuple[Column, ...], rows: Iterable[Row]) -> bytes:
     """A CSV table, UTF-8; text that a spreadsheet would run as a formula is led by an apostrophe, numbers never."""
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(names(table))
-    for row in rows:
-        writer.writerow([_cell(row.get(column.name)) for column in table])
-    return buffer.getvalue().encode()
+    lines = [",".join(names(table))]
+    lines += [",".join(_quoted(_cell(row.get(column.name))) for column in table) for row in rows]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _quoted(cell: str) -> str:
+    # The standard library's writer leaves a lone carriage return bare, which readers take for the end of the row.
+    return '"' + cell.replace('"', '""') + '"' if any(mark in cell for mark in ',"\r\n') else cell
 
 
 def _cell(value: str | float | None) -> str:
