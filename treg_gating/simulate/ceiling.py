@@ -23,6 +23,7 @@ __all__ = ["FULL_MARKERS", "SURFACE_MARKERS", "Ceiling", "bayes_ceiling", "cohor
 
 FULL_MARKERS = ("CD25", "CD127", "FOXP3")
 SURFACE_MARKERS = ("CD25", "CD127")
+GOLDEN = 0.6180339887498949
 COFACTOR = 150.0  # a.u.; only the nearest-neighbour check depends on it
 
 
@@ -110,9 +111,10 @@ def _best_threshold(posterior: NDArray[np.float64], weight: NDArray[np.float64])
 
 
 def cohort_ceiling(
-    settings: CohortSettings, tubes: int = 6, *, n_reference: int = 200_000, n_test: int = 200_000
+    settings: CohortSettings, tubes: int = 30, *, n_reference: int = 200_000, n_test: int = 200_000
 ) -> tuple[Ceiling, ...]:
-    """Ceilings of sample tubes spread evenly over a cohort; their median is the cohort's ceiling."""
+    """Ceilings of sample tubes spread over a cohort; their median is the cohort's ceiling."""
     plans = [plan for plan in plan_cohort(settings) if plan.role == "sample"]
-    rows = np.unique(np.linspace(0, len(plans) - 1, min(tubes, len(plans))).round().astype(int))
+    # Golden-ratio steps: an even spacing would fall in with the visits, which differ in their Treg share.
+    rows = sorted({int((0.5 + k * GOLDEN) % 1.0 * len(plans)) for k in range(min(tubes, len(plans)))})
     return tuple(bayes_ceiling(plans[row], n_reference=n_reference, n_test=n_test) for row in rows)
