@@ -10,7 +10,8 @@ import pytest
 
 from treg_gating.errors import RunStateError
 from treg_gating.run.codec import Payload, encode
-from treg_gating.run.ledger import LEDGER_NAME, Ledger, Stored
+from treg_gating.run.ledger import LEDGER_NAME, Ledger
+from treg_gating.run.stored import Stored
 
 PLAN = encode({"what": "asked"})
 

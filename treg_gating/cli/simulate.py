@@ -23,7 +23,9 @@ Examples:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same bytes.")
 @click.option("--subjects", type=click.IntRange(min=1), help="Instead of the preset's number.")
 @click.option("--events", type=click.IntRange(min=1), help="Events a tube, instead of the preset's number.")
-def command(name: str | None, study: str | None, out: Path, seed: int, subjects: int | None, events: int | None) -> None:
+def command(
+    name: str | None, study: str | None, out: Path, seed: int, subjects: int | None, events: int | None
+) -> None:
     """Make the simulated cohort NAME: FCS files, sample sheet, study.toml, arm list and the truth of every event."""
     from treg_gating.simulate import PRESETS, simulate_to_folder
 
@@ -36,7 +38,9 @@ def command(name: str | None, study: str | None, out: Path, seed: int, subjects:
         if shown:
             click.echo(f"\r{done}/{total} {file:<40}", nl=False, err=True)
 
-    summary = simulate_to_folder(name or study or "", out, seed=seed, subjects=subjects, events=events, progress=progress)
+    summary = simulate_to_folder(
+        name or study or "", out, seed=seed, subjects=subjects, events=events, progress=progress
+    )
     if shown:
         click.echo(err=True)
     click.echo(

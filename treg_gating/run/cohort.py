@@ -18,10 +18,11 @@ from treg_gating.run.engine import Engine, cores, open_engine, run_stage
 from treg_gating.run.finish import Finished, ReportWriter, finish_run, still_finished
 from treg_gating.run.job import PIPELINE, Job, Outcome, Shared, load_pipeline
 from treg_gating.run.keys import code_version, digest, environment, file_sha256, tube_identity
-from treg_gating.run.ledger import Ledger, Stored
+from treg_gating.run.ledger import Ledger
 from treg_gating.run.lock import folder_lock
 from treg_gating.run.plan import plan_of
 from treg_gating.run.progress import Progress, log_to
+from treg_gating.run.stored import Stored
 from treg_gating.samplesheet import Role, SampleSheet, Tube
 
 __all__ = ["RunOrder", "run_cohort"]
@@ -95,7 +96,6 @@ class _Known:
     setting_key: str
     sha256: str = ""
     fit: Stored | None = None
-    failed: bool = False
 
 
 class _Run:
@@ -131,26 +131,27 @@ class _Run:
 
     def work(self) -> None:
         """Both passes."""
-        first = [known for known in self.known.values() if not self._taken_over_first(known)]
+        first = self._not_finished_first()
         with open_engine(self.name, len(first) or len(self.known), workers=self.order.workers,
                          scheduler=self.order.scheduler) as engine:  # fmt: skip
             log.info("working with %s", engine.description)
             self._first(engine, first)
             self._second(engine)
 
-    def _taken_over_first(self, known: _Known) -> bool:
-        if not known.sha256:
-            return False
-        known.fit = self.ledger.fit(_first_key(known))
-        if known.fit is not None:
-            self.ledger.commit_fit(self.name, known.tube.tube_id, known.fit)
-            return True
-        failure = self.ledger.result(_first_key(known))
-        if failure is None or not failure.final:
-            return False
-        self.ledger.use_stored(self.name, known.tube.tube_id, failure)
-        known.failed = True
-        return True
+    def _not_finished_first(self) -> list[_Known]:
+        """Tubes that pass 1 has still to see; what earlier runs found of the others is taken over."""
+        failures: list[tuple[str, Stored]] = []
+        for tube_id, known in self.known.items():
+            if not known.sha256:
+                continue
+            known.fit = self.ledger.fit(_first_key(known))
+            failure = self.ledger.result(_first_key(known)) if known.fit is None else None
+            if failure is not None and failure.final:
+                failures.append((tube_id, failure))
+        fits = [(tube_id, known.fit) for tube_id, known in self.known.items() if known.fit is not None]
+        self.ledger.take_over(self.name, fits, failures)
+        finished = {tube_id for tube_id, _ in (*fits, *failures)}
+        return [known for tube_id, known in self.known.items() if tube_id not in finished]
 
     def _first(self, engine: Engine, todo: Sequence[_Known]) -> None:
         self.progress.stage("Fitting gates", len(self.known), len(self.known) - len(todo))
@@ -178,7 +179,7 @@ class _Run:
         cohort_key = digest(cohort)
         self.ledger.keep_cohort(self.name, encode(_cohort_summary(cohort)))
         due = [known for known in fitted.values() if known.tube.role in SECOND_ROLES]
-        todo = [known for known in due if not self._taken_over_second(known, cohort_key)]
+        todo = self._not_finished_second(due, cohort_key)
         self.progress.stage("Gating and counting", len(due), len(due) - len(todo))
         jobs = [
             Job(known.tube, "second", known.fit.payload, known.sha256, _size(known.tube)) for known in todo if known.fit
@@ -191,19 +192,19 @@ class _Run:
             self._commit(known, _second_key(known, cohort_key), outcome)
             self._tell(outcome)
 
-    def _taken_over_second(self, known: _Known, cohort_key: str) -> bool:
-        result = self.ledger.result(_second_key(known, cohort_key))
-        if result is None or not result.final:
-            return False
-        self.ledger.use_stored(self.name, known.tube.tube_id, result)
-        return True
+    def _not_finished_second(self, due: Sequence[_Known], cohort_key: str) -> list[_Known]:
+        """Those that pass 2 has still to see under these cohort gates."""
+        found = {known.tube.tube_id: self.ledger.result(_second_key(known, cohort_key)) for known in due}
+        kept = [(tube_id, result) for tube_id, result in found.items() if result is not None and result.final]
+        self.ledger.take_over(self.name, results=kept)
+        finished = {tube_id for tube_id, _ in kept}
+        return [known for known in due if known.tube.tube_id not in finished]
 
     def _commit(self, known: _Known, key: str, outcome: Outcome) -> None:
-        known.failed = outcome.kind != "done"
         if outcome.payload is None:
             msg = f"{outcome.tube_id}: no result came back"
             raise RunStateError(msg)
-        status = "failed" if known.failed else "done"
+        status = "done" if outcome.kind == "done" else "failed"
         stored = Stored(key, known.setting_key, known.sha256, outcome.payload, status, outcome.final)
         self.ledger.commit_result(self.name, outcome.tube_id, stored, outcome.reason)
 

@@ -17,10 +17,11 @@ from treg_gating.gating.results import FlagLevel, SampleResult
 from treg_gating.run.audit import now
 from treg_gating.run.codec import Payload, decode
 from treg_gating.run.files import replace_file
-from treg_gating.run.ledger import Ledger, RunRow
+from treg_gating.run.ledger import Ledger
 from treg_gating.run.outputs import write_json, write_tables
 from treg_gating.run.plan import study_summary
 from treg_gating.run.record import EndpointRow, RunRecord
+from treg_gating.run.stored import RunRow
 
 __all__ = [
     "EXIT_DONE",

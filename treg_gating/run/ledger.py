@@ -11,7 +11,6 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,8 +18,9 @@ from treg_gating.errors import RunStateError
 from treg_gating.run import audit
 from treg_gating.run.codec import Payload
 from treg_gating.run.files import DiskError
+from treg_gating.run.stored import RunRow, Stored
 
-__all__ = ["LEDGER_NAME", "Ledger", "RunRow", "Stored"]
+__all__ = ["LEDGER_NAME", "Ledger"]
 
 LEDGER_NAME = "ledger.sqlite"
 _FORMAT = 1
@@ -45,48 +45,6 @@ CREATE TABLE IF NOT EXISTS results (
 );
 CREATE INDEX IF NOT EXISTS results_by_setting ON results (setting_key);
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A fit or result with what it was stored under.
-
-    Parameters
-    ----------
-    key, setting_key, sha256 : see :mod:`treg_gating.run.keys`.
-    payload : the encoded value.
-    status : "done" or "failed"; always "done" for a fit.
-    final : False for a failure that another try may mend (time, memory, an unreadable disk, a bug).
-    """
-
-    key: str
-    setting_key: str
-    sha256: str
-    payload: Payload
-    status: str = "done"
-    final: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class RunRow:
-    """One run as the ledger knows it.
-
-    Parameters
-    ----------
-    plan : what was asked. cohort : what lay between the passes; its text is empty before that.
-    closing : what was said at the end.
-    finals : for each result, whether another try would give the same.
-    """
-
-    run: str
-    started: str
-    ended: str
-    state: str
-    code: str
-    plan: Payload
-    cohort: Payload
-    closing: Mapping[str, Any]
-    finals: tuple[bool, ...]
 
 
 class Ledger:
@@ -210,10 +168,7 @@ class Ledger:
         """Store what pass 1 learned of a tube."""
         with self._transaction() as database:
             self._insert(database, "fits", fit)
-            database.execute(
-                "UPDATE samples SET state = 'fitted', sha256 = ? WHERE run = ? AND tube_id = ?",
-                (fit.sha256, run, tube_id),
-            )
+            self._fitted(database, run, tube_id, fit)
 
     def commit_result(self, run: str, tube_id: str, result: Stored, why: str = "") -> None:
         """Store the result of a tube, its status and an audit row, in one transaction.
@@ -236,10 +191,20 @@ class Ledger:
                 )
             self._use(database, run, tube_id, result)
 
-    def use_stored(self, run: str, tube_id: str, result: Stored) -> None:
-        """Note that a tube's result was taken over from an earlier run."""
+    def take_over(
+        self, run: str, fits: Sequence[tuple[str, Stored]] = (), results: Sequence[tuple[str, Stored]] = ()
+    ) -> None:
+        """Note, in one transaction, which tubes (tube_id, stored) keep what an earlier run found."""
         with self._transaction() as database:
-            self._use(database, run, tube_id, result)
+            for tube_id, fit in fits:
+                self._fitted(database, run, tube_id, fit)
+            for tube_id, result in results:
+                self._use(database, run, tube_id, result)
+
+    @staticmethod
+    def _fitted(database: sqlite3.Connection, run: str, tube_id: str, fit: Stored) -> None:
+        statement = "UPDATE samples SET state = 'fitted', sha256 = ? WHERE run = ? AND tube_id = ?"
+        database.execute(statement, (fit.sha256, run, tube_id))
 
     @staticmethod
     def _use(database: sqlite3.Connection, run: str, tube_id: str, result: Stored) -> None:
