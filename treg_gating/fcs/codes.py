@@ -76,7 +76,6 @@ WARNINGS: dict[str, str] = {
     "W_STEXT": "what the supplemental TEXT offsets point to is a foreign file, not TEXT; ignored",
     "W_WIDTH": "integers of an unusual width",
     "W_BYTEORD": "$BYTEORD names another number of bytes than the data have",
-    "W_DATATYPE": "$PnDATATYPE in a version that does not know it",
     "W_TIMESTEP": "$TIMESTEP is absent; Time is in the instrument's own ticks",
     "W_TIME": "Time runs backwards in places: acquisitions joined, or the clock wrapped",
     "W_NONFINITE": "NaN or infinite values",

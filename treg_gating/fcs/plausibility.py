@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.fcs.inspection import Inspection
+from treg_gating.fcs.repeats import Repeats
 
 if TYPE_CHECKING:
     from treg_gating.fcs.data import Decoder
 
-__all__ = ["Checks", "longest_zero_run", "repeated_run"]
+__all__ = ["Checks", "longest_zero_run"]
 
 Array = NDArray[Any]
 
@@ -43,28 +44,6 @@ def longest_zero_run(zero: NDArray[np.bool_], carried: int) -> tuple[int, int]:
     return int(runs.max()), int(runs[-1]) if zero[-1] else 0
 
 
-def repeated_run(prints: NDArray[np.uint32]) -> tuple[int, int] | None:
-    """Two places where the same 16 fingerprints follow each other, or None.
-
-    One event in eight, chosen by its own content, is looked up; only where two of those agree are the following
-    ones compared.
-    """
-    mixed = prints * np.uint32(2654435761)
-    anchors = np.flatnonzero(mixed[: len(mixed) - RUN + 1] >> np.uint32(29) == 0)
-    keys = prints[anchors]
-    ordered = np.sort(keys)
-    twice = ordered[1:][ordered[1:] == ordered[:-1]]
-    if not len(twice):
-        return None
-    anchors = anchors[np.isin(keys, np.unique(twice))]
-    anchors = anchors[np.argsort(prints[anchors], kind="stable")]
-    first, second = anchors[:-1], anchors[1:]
-    for ahead in range(RUN):
-        same = prints[first + ahead] == prints[second + ahead]
-        first, second = first[same], second[same]
-    return (int(first[0]), int(second[0])) if len(first) else None
-
-
 class Checks:
     """Looks at every chunk as it passes, judges at the end.
 
@@ -93,7 +72,7 @@ class Checks:
         bits = sum(p.bits for p in decoder.parameters)
         floats = all(p.kind != "I" for p in decoder.parameters)
         self._limit = run_limit(max(1, bits // 8))
-        self._prints = np.empty(n_events, np.uint32) if floats and n_events >= 2 * RUN else None
+        self._repeats = Repeats(n_events, RUN) if floats and n_events >= 2 * RUN else None
         self._everything = len(wanted) == len(decoder.parameters)
         self._plain = self._everything and all(p.kind == "F" for p in decoder.parameters)
 
@@ -107,9 +86,9 @@ class Checks:
         self._look_for_zeros(first, rows)
         self._look_at_magnitudes(part)
         self._look_at_time(part)
-        if self._prints is not None:
+        if self._repeats is not None:
             words = part.view(np.uint32) if self._plain else rows.view(np.uint32).T
-            self._prints[first : first + len(rows)] = np.add.reduce(words, axis=0, dtype=np.uint32)
+            self._repeats.add(first, np.add.reduce(words, axis=0, dtype=np.uint32))
 
     def _look_for_zeros(self, first: int, rows: Array) -> None:
         if not self._zeros and rows[:: self._limit].any(axis=1).all() and rows[-1].any():
@@ -201,7 +180,7 @@ class Checks:
     def _judge_repeats(self) -> None:
         if self._everything and self._n >= RUN and (self._low == self._high).all():
             self._inspection.refuse("E_REPEATED", "all events are the same", where="DATA", found=f"{self._n} events")
-        again = None if self._prints is None else repeated_run(self._prints)
+        again = None if self._repeats is None else self._repeats.find()
         if again is not None:
             self._inspection.refuse(
                 "E_REPEATED",

@@ -1,0 +1,189 @@
+"""DATA that no instrument wrote: every fault made on a good file and seen."""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from treg_gating import FCSError, Sample
+from treg_gating.fcs.plausibility import longest_zero_run, run_limit
+from treg_gating.fcs.repeats import Repeats
+
+Build, Read = Callable[..., bytes], Callable[..., Sample]
+
+
+def code_of(read: Read, raw: bytes, **kwargs: object) -> str:
+    with pytest.raises(FCSError) as caught:
+        read(raw, **kwargs)
+    return caught.value.code
+
+
+def codes(sample: Sample) -> set[str]:
+    return {warning.code for warning in sample.warnings}
+
+
+@pytest.fixture(params=[None, 320, 1 << 20], ids=["default chunks", "16 events a chunk", "one chunk"])
+def _chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param:
+        monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", request.param)
+
+
+@pytest.mark.usefixtures("_chunks")
+class TestWhateverTheChunks:
+    """Faults are seen across the borders of chunks too, and whichever channels are asked for."""
+
+    @pytest.mark.parametrize("first", [0, 7, 100, 184])
+    @pytest.mark.parametrize("channels", [None, ["FL1-A"]])
+    def test_zero_run(self, read: Read, build: Build, floats: np.ndarray, first: int, channels: list[str]) -> None:
+        floats[first : first + 15] = 0
+        floats[:, 4] = np.where(floats[:, 0] == 0, 0, np.arange(200))
+        assert read(build(floats), channels=channels).n_events == 200
+        floats[first : first + 16] = 0
+        assert code_of(read, build(floats), channels=channels) == "E_ZERO_RUN"
+
+    @pytest.mark.parametrize("channels", [None, ["FL1-A"], ["Time", "FSC-A"]])
+    def test_repeated_block(self, read: Read, build: Build, floats: np.ndarray, channels: list[str]) -> None:
+        floats[:, 4] = 7  # without a clock that would show it
+        floats[120:180] = floats[20:80]
+        assert code_of(read, build(floats), channels=channels) == "E_REPEATED"
+
+    def test_same_bytes_whatever_is_asked_for(self, read: Read, build: Build, floats: np.ndarray) -> None:
+        whole = read(build(floats))
+        some = read(build(floats), channels=["Time", "FL2-A"])
+        np.testing.assert_array_equal(some.events, whole.events[:, [4, 3]])
+        assert some.channel_names == ("Time", "FL2-A")
+        assert some.sha256 == whole.sha256
+
+    def test_time_backwards(self, read: Read, build: Build, floats: np.ndarray) -> None:
+        floats[:, 4] = np.arange(200)
+        floats[64:, 4] -= 60
+        assert codes(read(build(floats))) == {"W_TIME"}
+        assert codes(read(build(floats), channels=["FSC-A"])) == {"W_TIME"}
+        floats[:, 4] = floats[::-1, 4]
+        assert code_of(read, build(floats), channels=["FSC-A"]) == "E_TIME"
+
+
+@pytest.mark.parametrize("shift", [1, 2, 3, 4, 20, 400])
+@pytest.mark.parametrize("padding", [b"", b"        "])
+def test_shifted_window(read: Read, build: Build, floats: np.ndarray, shift: int, padding: bytes) -> None:
+    """HEADER and TEXT agree, the size is right, the window lies `shift` bytes late or early."""
+    raw = build(floats, tail=b"\0" * 400)
+    at = raw.rindex(b"$BEGINDATA/") + 11
+    begin = int(raw[at : at + 8])
+    late = b"%8d" % (begin + len(padding) + shift), b"%8d" % (begin + len(padding) + shift + 3999)
+    moved = raw[:26] + late[0] + late[1] + raw[42:at] + late[0] + b"/$ENDDATA/" + late[1] + raw[at + 26 : begin]
+    assert code_of(read, moved + padding + raw[begin:]) in {"E_OFFSETS", "E_VALUES", "E_TIME"}
+
+
+@pytest.mark.parametrize("order", ["1,2,3,4", "4,3,2,1"])
+def test_wrong_byte_order(read: Read, build: Build, floats: np.ndarray, order: str) -> None:
+    other = {"1,2,3,4": "4,3,2,1", "4,3,2,1": "1,2,3,4"}[order]
+    assert read(build(floats, BYTEORD=order)).warnings == ()
+    assert code_of(read, build(floats, BYTEORD=order).replace(order.encode(), other.encode())) == "E_VALUES"
+    whole = np.round(floats)
+    assert code_of(read, build(whole, BYTEORD=order).replace(order.encode(), other.encode())) == "E_VALUES"
+
+
+@pytest.mark.parametrize(("value", "code"), [(np.nan, "W_NONFINITE"), (np.inf, "W_NONFINITE"), (3e38, "W_MAGNITUDE")])
+def test_single_odd_value(read: Read, build: Build, floats: np.ndarray, value: float, code: str) -> None:
+    floats[9, 2] = value
+    sample = read(build(floats))
+    assert codes(sample) == {code}
+    np.testing.assert_array_equal(sample.events[:, :4], floats[:, :4])
+
+
+def test_channel_of_nan(read: Read, build: Build, floats: np.ndarray) -> None:
+    floats[:, 3] = np.nan
+    assert code_of(read, build(floats)) == "E_VALUES"
+    assert code_of(read, build(floats), channels=["FL2-A"]) == "E_VALUES"
+
+
+def test_dead_channel_and_dead_file(read: Read, build: Build, floats: np.ndarray) -> None:
+    floats[:, 2] = 7
+    assert codes(read(build(floats))) == {"W_CONSTANT"}
+    floats[:] = floats[0]
+    assert code_of(read, build(floats)) == "E_REPEATED"
+
+
+def test_events_alike_but_for_time_are_no_repeat(read: Read, build: Build, floats: np.ndarray) -> None:
+    floats[100:, :4] = floats[:100, :4]
+    floats[:, 4] = np.arange(200)
+    assert read(build(floats)).warnings == ()
+
+
+@pytest.mark.parametrize("cut", [1, 8, 20, 3999])
+def test_missing_end(read: Read, build: Build, floats: np.ndarray, cut: int) -> None:
+    assert code_of(read, build(floats)[:-cut]) == "E_TRUNCATED"
+
+
+def test_checksum(read: Read, build: Build, floats: np.ndarray) -> None:
+    raw = build(floats)
+    right = raw + b"%08d" % binascii.crc_hqx(raw, 0)
+    assert read(right).warnings == ()
+    for bit in (20, 400, 30_000):
+        broken = bytearray(right)
+        broken[-9 - bit // 8] ^= 1 << bit % 8
+        assert code_of(read, bytes(broken), digest=False) == "E_CRC"
+    assert code_of(read, right[:-1] + b"%d" % ((right[-1] - 47) % 10)) == "E_CRC"
+    assert codes(read(raw + b"99999999")) == {"W_CRC"}
+
+
+def test_bytes_behind_the_end_are_named(read: Read, build: Build, floats: np.ndarray) -> None:
+    assert codes(read(build(floats, tail=b"rubbish, rubbish"))) == {"W_GAP"}
+    assert codes(read(build(floats, tail=b"00000000" + b"\0" * 5000))) == set()
+
+
+def test_no_events_but_data(read: Read, build: Build, floats: np.ndarray) -> None:
+    empty = build(floats[:0])
+    assert read(empty).n_events == 0
+    assert read(empty + b"00000000").n_events == 0
+    assert code_of(read, empty + floats.tobytes()) == "E_COUNT"
+
+
+@pytest.mark.parametrize(
+    ("ones", "carried", "expected"),
+    [
+        ("", 0, (0, 0)), ("0110", 0, (2, 0)), ("011", 0, (2, 2)), ("110", 3, (5, 0)), ("111", 2, (5, 5)),
+        ("0", 4, (4, 0)),
+    ],
+)  # fmt: skip
+def test_longest_zero_run(ones: str, carried: int, expected: tuple[int, int]) -> None:
+    assert longest_zero_run(np.array([c == "1" for c in ones], bool), carried) == expected
+
+
+@pytest.mark.parametrize("event_bytes", [4, 72, 240, 300, 1000, 4000])
+def test_a_lost_page_is_always_long_enough(event_bytes: int) -> None:
+    """However 4 KiB of zeros fall onto events, they blank as many as are refused (two, where events are wide)."""
+    blank = min((4096 - offset) // event_bytes for offset in range(event_bytes))
+    assert run_limit(event_bytes) <= max(blank, 2)
+
+
+@pytest.mark.parametrize("length", [40, 64, 200])
+def test_repeats_are_found_wherever_they_lie(rng: np.random.Generator, length: int) -> None:
+    found = 0
+    for _ in range(200):
+        prints = rng.integers(0, 2**32, 2000, dtype=np.uint32)
+        first, second = np.sort(rng.choice(2000 - length, 2, replace=False))
+        second = max(second, first + length) if first + 2 * length < 2000 else second
+        prints[second : second + length] = prints[first : first + length].copy()[: 2000 - second]
+        repeats = Repeats(2000, 16)
+        for at in range(0, 2000, 500):
+            repeats.add(at, prints[at : at + 500])
+        found += repeats.find() is not None
+    assert found >= (190 if length == 40 else 199)
+
+
+def test_no_repeat_in_random_events(rng: np.random.Generator) -> None:
+    repeats = Repeats(300_000, 16)
+    repeats.add(0, rng.integers(0, 2**32, 300_000, dtype=np.uint32))
+    assert repeats.find() is None
+
+
+def test_result_is_column_major_and_read_only(read: Read, build: Build, floats: np.ndarray) -> None:
+    events = read(build(floats)).events
+    assert events.flags.f_contiguous
+    with pytest.raises(ValueError, match="read-only"):
+        events[0, 0] = 1
