@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -87,7 +88,8 @@ def command(
 
     gating = load_template(template)
     check_endpoint(inputs.study, gating)
-    matrix = read_spillover_csv(spillover) if spillover else None
+    # The matrix is known by its file's name; where that file lies must not change a result.
+    matrix = replace(read_spillover_csv(spillover), source=spillover.name) if spillover else None
     order = RunOrder(
         sheet=inputs.sheet,
         settings=RunSettings(template=gating, study=inputs.study, spillover=matrix),
