@@ -53,6 +53,7 @@ class RunSettings:
 class _Prepared:
     """A tube ready to be gated."""
 
+    template: GatingTemplate
     sample: Sample
     panel: Panel
     compensation: str
@@ -60,6 +61,7 @@ class _Prepared:
     quality: QualityReport
     view: EventView
     linear: Mapping[str, NDArray[np.floating[Any]]]
+    raw: frozenset[str]
 
 
 def first_pass(tube: Tube, settings: RunSettings) -> SampleFit:
@@ -70,7 +72,7 @@ def first_pass(tube: Tube, settings: RunSettings) -> SampleFit:
     TregGatingError : the file cannot be read, its markers or its matrix do not answer the template.
     """
     ready = _prepare(tube, settings)
-    walk = fit_sample(settings.template, ready.view, batch=tube.batch)
+    walk = fit_sample(ready.template, ready.view, batch=tube.batch)
     return SampleFit(tube.tube_id, ready.sample.sha256, walk.gates, walk.summaries)
 
 
@@ -111,7 +113,7 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
             expected=fit.sha256[:12],
             action="Run again when nothing writes to it.",
         )
-    template = settings.template
+    template = ready.template
 
     def final(step: GateStep, own: FittedGate) -> FittedGate:
         return settle(step, own, cohort.consensus.get(step.population), tube.batch)
@@ -128,7 +130,8 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
         acquired=" ".join(filter(None, (ready.sample.keywords.get(key, "").strip() for key in ("$DATE", "$BTIM")))),
         cytometer=ready.sample.keywords.get("$CYT", "").strip(),
         panel=tuple(
-            (marker, channel.name, ready.panel.how[marker]) for marker, channel in ready.panel.channel_of.items()
+            (marker, channel.name, "raw" if marker in ready.raw else ready.panel.how[marker])
+            for marker, channel in ready.panel.channel_of.items()
         ),
         compensation=ready.compensation,
         spillover=_plain(ready.spillover),
@@ -151,33 +154,47 @@ def failed_result(tube: Tube, error: BaseException, stage: str) -> SampleResult:
 
 
 def _prepare(tube: Tube, settings: RunSettings) -> _Prepared:
-    template = settings.template
     sample = read_fcs(tube.path, dataset=tube.dataset)
-    panel = match_panel(template.panel, sample.channels, tube.markers, file=tube.file)
+    template = settings.template.for_file(sample, tube.file)
+    mapping = {} if template.imported else tube.markers  # imported gates name detectors, not markers
+    panel = match_panel(template.panel, sample.channels, mapping, file=tube.file)
     used = [channel.name for channel in panel.channel_of.values()]
     quality = assess(sample, used)
-    compensated, how, spillover = _compensated(sample, settings, used, tube.file)
-    linear = {marker: compensated.column(channel.name) for marker, channel in panel.channel_of.items()}
+    compensated, how, spillover = _compensated(sample, template, settings.spillover, used, tube.file)
+    raw = template.imported.raw if template.imported else frozenset()
+    linear = {
+        marker: (sample if marker in raw else compensated).column(channel.name)
+        for marker, channel in panel.channel_of.items()
+    }
     transforms = template.transforms
 
     def column(name: str, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         return transforms[name].apply(linear[name][rows])
 
     view = EventView(sample.n_events, quality.kept, column, list(linear))
-    stains = {marker: values for marker, values in linear.items() if not isinstance(transforms[marker], Linear)}
-    return _Prepared(sample, panel, how, spillover, quality, view, stains)
+    stains = {
+        marker: values
+        for marker, values in linear.items()
+        if marker not in raw and not isinstance(transforms[marker], Linear)
+    }
+    return _Prepared(template, sample, panel, how, spillover, quality, view, stains, raw)
 
 
 def _compensated(
-    sample: Sample, settings: RunSettings, used: Sequence[str], file: str
+    sample: Sample, template: GatingTemplate, given: Spillover | None, used: Sequence[str], file: str
 ) -> tuple[Sample, str, Spillover | None]:
-    """The sample with compensated events, what was used in words, and the matrix."""
+    """The sample with compensated events, what was used in words, and the matrix.
+
+    A matrix that was given goes before the one of imported gates, and that before the file's own.
+    """
     exported = [name for name in used if name.startswith(("FJComp-", "Comp-"))]
-    if settings.template.compensation == "none":
-        if settings.spillover is not None or (sample.spillover is not None and not exported):
-            source = settings.spillover.source if settings.spillover else "the file's $SPILLOVER"
+    if template.compensation == "uncompensated":
+        return sample.with_events(sample.events, EventState.COMPENSATED), "none: gates on uncompensated values", None
+    if template.compensation == "none":
+        if given is not None or (sample.spillover is not None and not exported):
+            source = given.source if given else "the file's $SPILLOVER"
             msg = (
-                f"{file}: template {settings.template.name} is for events that are compensated already, but there is a "
+                f"{file}: template {template.name} is for events that are compensated already, but there is a "
                 f"matrix ({source}). Use a template with compensation = file, or remove the matrix."
             )
             raise CompensationError(msg)
@@ -189,7 +206,7 @@ def _compensated(
     if exported:
         msg = f"{file}: channel {exported[0]} is compensated already; use a template with compensation = none"
         raise CompensationError(msg)
-    spillover = settings.spillover or sample.spillover
+    spillover = given or (template.imported.spillover if template.imported else None) or sample.spillover
     if spillover is None:
         msg = (
             f"{file}: no spillover matrix in the file, and none was given. Give one with --spillover MATRIX.csv, or "

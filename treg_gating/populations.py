@@ -61,7 +61,8 @@ def count_populations(
     """
     counts = [_count("root", "", walk, linear), _count("clean", "root", walk, linear)]
     counts += [_count(step.population, step.parent, walk, linear) for step in template.steps]
-    return tuple(counts)
+    reference = template.imported.counts if template.imported else {}
+    return tuple(replace(count, reference=reference.get(count.population)) for count in counts)
 
 
 def _count(
@@ -156,6 +157,8 @@ def picture_gates(
     pictures = []
     for step in template.steps:
         if not isinstance(step, GateStep) or any(name not in view.measured for name in step.dims):
+            continue
+        if len(step.dims) not in PICTURE_BINS:
             continue
         rows = walk.rows[step.parent]
         if rows is None or len(rows) == 0:

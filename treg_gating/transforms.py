@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from treg_gating.errors import InputError
+from treg_gating.foreign_scales import Biex, FAsinh, FLin, FLog, FlowJoLog, Hyperlog
 
 __all__ = [
     "Asinh",
@@ -142,7 +143,18 @@ def estimate_logicle_width(values: ArrayLike, *, t: float = 262144.0, m: float =
     return float(np.clip((m - np.log10(t / r)) / 2, 0.0, m / 2))
 
 
-_KINDS: dict[str, type[Any]] = {"linear": Linear, "asinh": Asinh, "logicle": Logicle}
+_KINDS: dict[str, type[Any]] = {
+    "linear": Linear,
+    "asinh": Asinh,
+    "logicle": Logicle,
+    # Only imported gates are set on these.
+    "biex": Biex,
+    "flowjo_log": FlowJoLog,
+    "flin": FLin,
+    "flog": FLog,
+    "fasinh": FAsinh,
+    "hyperlog": Hyperlog,
+}
 
 
 def transform_to_dict(transform: Transform) -> dict[str, Any]:

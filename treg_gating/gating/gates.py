@@ -63,14 +63,16 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Rectangle:
-    """low ≤ x < high on each of two dimensions."""
+    """low ≤ x < high on each of two dimensions, or more."""
 
     dims: tuple[str, ...]
-    low: tuple[float, float]
-    high: tuple[float, float]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        _check_dims(self, 2)
+        if len(self.dims) < 2 or not len(self.dims) == len(self.low) == len(self.high):
+            msg = f"rectangle on {self.dims}: low {self.low} and high {self.high} do not fit two dimensions or more"
+            raise ValueError(msg)
         if not all(a < b for a, b in zip(self.low, self.high, strict=True)):
             msg = f"rectangle on {self.dims}: low {self.low} is not below high {self.high}"
             raise ValueError(msg)
@@ -182,7 +184,7 @@ def _frozen(value: Any) -> Any:
     return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value
 
 
-def _check_dims(gate: Interval | Rectangle | Polygon | HalfPlane, n: int) -> None:
+def _check_dims(gate: Interval | Polygon | HalfPlane, n: int) -> None:
     if len(gate.dims) != n:
         msg = f"{type(gate).__name__} takes {n} dimension(s), got {gate.dims}"
         raise ValueError(msg)

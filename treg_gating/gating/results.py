@@ -80,6 +80,7 @@ class PopulationCount:
     status : "ok", "not_stained" or "not_estimable".
     reason : why it is not "ok".
     mfi : median fluorescence of markers on this population, in compensated linear units.
+    reference : events counted by the program that imported gates come from; None for gates of our own.
     """
 
     population: str
@@ -89,6 +90,7 @@ class PopulationCount:
     status: str = "ok"
     reason: str = ""
     mfi: Mapping[str, float] = field(default_factory=dict)
+    reference: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +148,8 @@ class SampleResult:
     stage, code, reason : for a failed tube, where it failed, a stable code, and the whole message.
     sha256, n_events : digest of the bytes read, and events in the file.
     acquired, cytometer : $DATE and $BTIM as one text, and $CYT; empty where the file does not say.
-    panel : rows (marker, channel, how it was found).
+    panel : rows (marker, channel, how it was found); "raw" for a dimension of imported gates that means raw values of
+        a detector that is compensated for others.
     compensation : what was used, in words ("$SPILLOVER of the file", a CSV's name, "none: already compensated").
     spillover : the matrix used, as ``{"channels": [...], "matrix": [[...]]}``, or None.
     transforms : by dimension, as :func:`treg_gating.transforms.transform_to_dict` gives them.

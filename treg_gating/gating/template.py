@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from treg_gating.errors import InputError, TemplateError
 from treg_gating.gating.expression import Expression, parse_expression
@@ -20,9 +20,20 @@ from treg_gating.gating.method import CohortMethod, parse_arguments
 from treg_gating.gating.methods import METHODS
 from treg_gating.gating.template_tables import COLUMNS, Row, read_table, suggestion
 from treg_gating.panel import MarkerSpec
+from treg_gating.sample import Channel, Spillover
 from treg_gating.transforms import Asinh, Linear, Logicle, Transform
 
-__all__ = ["CombineStep", "Endpoint", "GateStep", "GatingTemplate", "Rule", "load_template", "shipped_templates"]
+__all__ = [
+    "CombineStep",
+    "Endpoint",
+    "FileIdentity",
+    "GateStep",
+    "GatingTemplate",
+    "Imported",
+    "Rule",
+    "load_template",
+    "shipped_templates",
+]
 
 BEFORE = ("root", "clean")  # populations that stand before the first row
 SHARES = ("own", "shrink", "batch", "study", "cohort", "control")
@@ -94,6 +105,40 @@ class Endpoint:
     primary: bool
 
 
+class FileIdentity(Protocol):
+    """What a template may ask of a file: a sample or its header."""
+
+    @property
+    def keywords(self) -> Mapping[str, str]:
+        """TEXT keywords."""
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """One a parameter."""
+
+    @property
+    def spillover(self) -> Spillover | None:
+        """The file's own matrix."""
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """What comes along with gates that another program made.
+
+    Parameters
+    ----------
+    source : the document and the sample in it.
+    spillover : its matrix; None takes the file's own where the template asks for one.
+    counts : by population, the events that program counted.
+    raw : dimensions that mean a detector's raw values although it is compensated for others.
+    """
+
+    source: str
+    spillover: Spillover | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    raw: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True)
 class GatingTemplate:
     """A checked template.
@@ -101,8 +146,10 @@ class GatingTemplate:
     Parameters
     ----------
     compensation : "file" (the events are raw; a matrix is needed) or "none" (the export is compensated already).
+        Imported gates may also ask for "uncompensated": raw values as they are, whatever matrix the file holds.
     panel : markers and scatter channels it asks for. transforms : by marker; absent where estimated.
     steps : gates and combinations in order. rows : gates.csv as written. sha256 : over all its files.
+    imported : where its gates come from, if not from a template's tables; its panel then names detectors itself.
     """
 
     name: str
@@ -115,6 +162,11 @@ class GatingTemplate:
     endpoints: tuple[Endpoint, ...]
     rows: tuple[Mapping[str, str], ...]
     sha256: str
+    imported: Imported | None = None
+
+    def for_file(self, file: FileIdentity, name: str = "") -> GatingTemplate:
+        """The template as it stands for one file: itself, unless every file has gates of its own."""
+        return self
 
     @property
     def primary(self) -> Endpoint:

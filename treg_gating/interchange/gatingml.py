@@ -117,6 +117,7 @@ class _Document:
         self.result, self.tree = result, tree
         self.transforms = transforms_of(result)
         self.detector = {marker: channel for marker, channel, _ in result.panel}
+        self.raw = {marker for marker, _, how in result.panel if how == "raw"}
         matrix = result.spillover or {"channels": (), "matrix": ()}
         self.dyes, self.matrix = list(matrix["channels"]), matrix["matrix"]
         self.root = etree.Element(
@@ -233,11 +234,13 @@ class _Document:
         if isinstance(gate, Interval | Rectangle):
             element = self._gate("RectangleGate", identifier, node)
             for name, low, high in zip(gate.dims, np.atleast_1d(gate.low), np.atleast_1d(gate.high), strict=True):
-                self._dimension(element, self.detector[name], self.scale.get(name), low=low, high=high)
+                self._dimension(
+                    element, self.detector[name], self.scale.get(name), raw=name in self.raw, low=low, high=high
+                )
             return
         element = self._gate("PolygonGate" if isinstance(gate, Polygon) else "EllipsoidGate", identifier, node)
         for name in gate.dims:
-            self._dimension(element, self.detector[name], self.scale.get(name))
+            self._dimension(element, self.detector[name], self.scale.get(name), raw=name in self.raw)
         if isinstance(gate, Polygon):
             for vertex in gate.vertices:
                 self._values(self._etree.SubElement(element, _g("vertex")), "coordinate", vertex)

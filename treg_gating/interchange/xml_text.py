@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from treg_gating.errors import InputError
 
-__all__ = ["DATA", "GATING", "TRANSFORMS", "number", "read_xml", "unique_ids"]
+__all__ = ["DATA", "GATING", "TRANSFORMS", "number", "quiet", "read_xml", "unique_ids"]
 
 GATING = "http://www.isac-net.org/std/Gating-ML/v2.0/gating"
 DATA = "http://www.isac-net.org/std/Gating-ML/v2.0/datatypes"
@@ -69,3 +71,11 @@ def unique_ids(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str
         used.add(candidate)
         ids[name] = candidate
     return ids
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Importing and calling FlowKit without the warnings of the libraries it loads."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
