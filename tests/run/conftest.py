@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -87,7 +88,7 @@ class SmallStudy:
 @pytest.fixture
 def small_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., SmallStudy]:
     """Make a study from ``name=text``; names are subject_B or subject_W."""
-    monkeypatch.setenv("PYTHONPATH", str(HERE))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), str(HERE.parents[1])]))
     monkeypatch.setattr(sys, "path", [str(HERE), *sys.path])
     monkeypatch.setenv("FAULTY_DIARY", str(tmp_path / "diary"))
 
