@@ -80,6 +80,7 @@ POPULATIONS: tuple[Column, ...] = (
     Column("reason", "text", "", "why the status is not ok"),
     Column("n", "integer", "events", "events of the population; empty where not estimable"),
     Column("n_parent", "integer", "events", "events of its parent"),
+    Column("n_reference", "integer", "events", "counted by the program that imported gates come from; else empty"),
     Column("pct_of_parent", "number", "%", "share of the parent"),
     Column("pct_of_parent_low", "number", "%", "Wilson 95 % interval from counting alone, lower bound"),
     Column("pct_of_parent_high", "number", "%", "the same, upper bound"),

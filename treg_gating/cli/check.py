@@ -13,6 +13,7 @@ from treg_gating.cli.inputs import input_options, read_inputs
 
 if TYPE_CHECKING:
     from treg_gating.errors import InputError
+    from treg_gating.gating.template import GatingTemplate
     from treg_gating.samplesheet import Tube
 
 _EPILOG = """\b
@@ -45,12 +46,12 @@ def command(sheet: Path, data: Path | None, template: str, study_file: Path | No
         _print([_of_sheet(fault) for fault in error.faults])
         click.echo(f"{sheet}: {len(error.faults)} faults. Nothing was read; mend the sheet first.")
         return _SHEET_FAULTS
-    from treg_gating.gating.template import load_template
+    from treg_gating.interchange.load import load_gates, what_was_left_out
 
-    gating = load_template(template)
-    for note in (*inputs.notes, *inputs.sheet.warnings, *inputs.study.notes):
+    gating = load_gates(template)
+    for note in (*inputs.notes, *what_was_left_out(gating), *inputs.sheet.warnings, *inputs.study.notes):
         click.echo(f"Note: {note}")
-    findings = [found for tube in inputs.sheet.tubes for found in _header_findings(tube, gating.panel)]
+    findings = [found for tube in inputs.sheet.tubes for found in _header_findings(tube, gating)]
     _print(findings)
     tubes, faulty = len(inputs.sheet.tubes), len({found.where for found in findings})
     subjects, visits = len(inputs.sheet.subjects), len(inputs.study.visits)
@@ -70,7 +71,7 @@ def _of_sheet(fault: InputError) -> _Finding:
     return _Finding(fault.where or fault.file, "; ".join(words))
 
 
-def _header_findings(tube: Tube, panel: Sequence[object]) -> Iterator[_Finding]:
+def _header_findings(tube: Tube, gating: GatingTemplate) -> Iterator[_Finding]:
     """What the header of one file has against it. Tubes that are not gated need not answer the panel."""
     from treg_gating.errors import InputError
     from treg_gating.fcs import read_header
@@ -80,7 +81,9 @@ def _header_findings(tube: Tube, panel: Sequence[object]) -> Iterator[_Finding]:
     try:
         header = read_header(tube.path, tube.dataset)
         if tube.role in {Role.SAMPLE, Role.CONTROL}:
-            match_panel(panel, header.channels, tube.markers, file=tube.file)  # type: ignore[arg-type]
+            template = gating.for_file(header, tube.file)
+            mapping = {} if template.imported else tube.markers
+            match_panel(template.panel, header.channels, mapping, file=tube.file)
     except InputError as error:
         yield _Finding(f"row {tube.row}", str(error))
 

@@ -30,7 +30,8 @@ def input_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "-t",
             default=DEFAULT_TEMPLATE,
             show_default=True,
-            help="Gating template: a name that 'treg-gating templates' lists, or a folder.",
+            help="Gating template: a name that 'treg-gating templates' lists, a folder, or gates made elsewhere: "
+            "a FlowJo workspace (.wsp) or Gating-ML (.xml).",
         ),
         click.option(
             "--study",
@@ -41,7 +42,8 @@ def input_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--markers",
             type=_PATH,
-            help="Table (channel, marker) for files whose channels have no names; the sheet's own column goes first.",
+            help="Table (channel, marker), or FlowJo workspace (.wsp), for files whose channels have no names; "
+            "the sheet's own column goes first.",
         ),
     )
     for option in reversed(options):
@@ -70,7 +72,7 @@ def read_inputs(sheet: Path, data: Path | None, study_file: Path | None, markers
     ------
     SampleSheetError, StudyError : with every fault.
     """
-    from treg_gating.samplesheet import read_marker_mapping, read_samplesheet
+    from treg_gating.samplesheet import read_samplesheet
     from treg_gating.study import default_study, read_study
 
     beside = sheet.parent / "study.toml"
@@ -81,9 +83,25 @@ def read_inputs(sheet: Path, data: Path | None, study_file: Path | None, markers
     study = read_study(study_file) if study_file is not None else None
     found = read_samplesheet(sheet, data_dir=data, study=study)
     if markers is not None:
-        table = read_marker_mapping(markers)
-        found = replace(found, tubes=tuple(replace(t, markers={**table, **t.markers}) for t in found.tubes))
-        notes.append(f"Markers of {len(table)} channels read from {markers.name}.")
+        found, note = _with_markers(found, markers)
+        notes.append(note)
     if found.set_aside:
         notes.append(f"Not read, because they tell the treatment: column {', '.join(map(repr, found.set_aside))}.")
     return Inputs(found, study or default_study(found.visits), tuple(notes))
+
+
+def _with_markers(sheet: SampleSheet, markers: Path) -> tuple[SampleSheet, str]:
+    """The sheet with marker names from a table or a workspace, and a sentence that says so."""
+    from treg_gating.samplesheet import read_marker_mapping
+
+    if markers.suffix.lower() == ".wsp":
+        from treg_gating.interchange.load import markers_by_file
+
+        tables = markers_by_file(markers, {tube.tube_id: tube.path for tube in sheet.tubes})
+        note = f"Markers of {len(tables)} of {len(sheet.tubes)} files read from {markers.name}."
+    else:
+        table = read_marker_mapping(markers)
+        tables = {tube.tube_id: dict(table) for tube in sheet.tubes}
+        note = f"Markers of {len(table)} channels read from {markers.name}."
+    tubes = tuple(replace(t, markers={**tables.get(t.tube_id, {}), **t.markers}) for t in sheet.tubes)
+    return replace(sheet, tubes=tubes), note

@@ -15,6 +15,7 @@ Examples:
   treg-gating run sample_data/samples.csv
   treg-gating run samples.xlsx --data /mnt/cytometer/study7 -o results_july
   treg-gating run samples.csv -t treg_pregated --markers markers.csv
+  treg-gating run samples.csv -t workspace.wsp
   treg-gating run samples.csv --scheduler tls://head-node:8786
 
 A run that was stopped goes on where it was: give the same command again. A file, row or setting that changed is
@@ -78,7 +79,7 @@ def command(
     # Sheet and study first: their faults must not wait for heavy imports.
     inputs = read_inputs(sheet, data, study_file, markers)
     from treg_gating.compensation import read_spillover_csv
-    from treg_gating.gating.template import load_template
+    from treg_gating.interchange.load import load_gates, what_was_left_out
     from treg_gating.pipeline import RunSettings
     from treg_gating.report.page import build_report
     from treg_gating.run.child import Limits
@@ -86,10 +87,11 @@ def command(
     from treg_gating.run.plan import check_endpoint
     from treg_gating.run.progress import open_progress
 
-    gating = load_template(template)
+    gating = load_gates(template)
     check_endpoint(inputs.study, gating)
     # The matrix is known by its file's name; where that file lies must not change a result.
     matrix = replace(read_spillover_csv(spillover), source=spillover.name) if spillover else None
+    notes = (*inputs.notes, *what_was_left_out(gating))
     order = RunOrder(
         sheet=inputs.sheet,
         settings=RunSettings(template=gating, study=inputs.study, spillover=matrix),
@@ -97,12 +99,12 @@ def command(
         workers=workers,
         scheduler=scheduler,
         limits=Limits(tube_seconds, tube_memory),
-        notes=inputs.notes,
+        notes=notes,
         choices={"spillover": spillover.name if spillover else "each file's own", "template": template},
     )
     progress = open_progress(quiet=quiet)
     try:
-        for note in (*inputs.notes, *inputs.sheet.warnings, *inputs.study.notes):
+        for note in (*notes, *inputs.sheet.warnings, *inputs.study.notes):
             progress.say(f"Note: {note}")
         finished = run_cohort(order, progress, build_report)
     finally:

@@ -20,25 +20,27 @@ __all__ = ["import_gatingml", "read_gatingml"]
 
 @dataclass(frozen=True)
 class GatingMLTemplate(GatingTemplate):
-    """Gates of a document that compensates by the matrix in the file.
+    """Gates of a document, the same for every file.
 
     Parameters
     ----------
     without_matrix : the same gates for files that hold no matrix; Gating-ML takes their values as they are.
+    left_out : (population, reason) of every gate without counterpart here.
     """
 
     without_matrix: GatingTemplate | None = None
+    left_out: tuple[tuple[str, str], ...] = ()
 
     def for_file(self, file: FileIdentity, name: str = "") -> GatingTemplate:
         """The gates as they stand for a file with, or without, a matrix of its own."""
         return self.without_matrix if file.spillover is None and self.without_matrix is not None else self
 
 
-def import_gatingml(path: str | Path, *, treg: str = "", cd4: str = "", endpoint: bool = True) -> GatingTemplate:
+def import_gatingml(path: str | Path, *, treg: str = "", cd4: str = "", endpoint: bool = True) -> GatingMLTemplate:
     """A template that places the gates of a document on every file.
 
-    What of the document has no counterpart here is said by :func:`read_gatingml`; a gate that the endpoint needs and
-    that has none refuses the document.
+    What of the document has no counterpart here stands in ``left_out``; a gate that the endpoint needs and that has
+    none refuses the document.
 
     Parameters
     ----------
@@ -57,10 +59,12 @@ def import_gatingml(path: str | Path, *, treg: str = "", cd4: str = "", endpoint
         return as_template(gates, name=Path(path).name, sha256=digest, treg=treg, cd4=cd4, endpoint=endpoint)
 
     plain = template(True)
-    if not document.asks_for_files_matrix:
-        return plain
     fields = {name: getattr(plain, name) for name in plain.__dataclass_fields__}
-    return GatingMLTemplate(**fields, without_matrix=template(False))
+    return GatingMLTemplate(
+        **fields,
+        without_matrix=template(False) if document.asks_for_files_matrix else None,
+        left_out=document.gates(file_has_matrix=True).left_out,
+    )
 
 
 def read_gatingml(path: str | Path, *, file_has_matrix: bool = True) -> ImportedGates:

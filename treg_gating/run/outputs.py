@@ -91,6 +91,7 @@ def _population(result: SampleResult, count: PopulationCount, denominator: str) 
         "reason": count.reason,
         "n": k,
         "n_parent": n,
+        "n_reference": count.reference,
         "mfi_cd25": rounded(count.mfi.get("CD25")),
         "mfi_foxp3": rounded(count.mfi.get("FOXP3")),
     }
