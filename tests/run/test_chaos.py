@@ -33,18 +33,22 @@ def kill_at_random(sheet: Path, out: Path, kills: int, workers: int, spread: flo
         process.kill()
         process.wait()
         _, alive = psutil.wait_procs(family, timeout=5)
-        assert not alive
+        # Where no one reaps orphans (a container without an init) the dead stay in the list as zombies.
+        assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
     return met
 
 
 @pytest.mark.parametrize(
-    ("tubes", "kills", "workers"),
-    [pytest.param(40, 5, 1, id="5 kills"), pytest.param(200, 100, 2, id="100 kills", marks=pytest.mark.slow)],
+    ("tubes", "kills", "workers", "pause"),
+    [
+        pytest.param(40, 5, 1, 0.04, id="5 kills"),
+        pytest.param(200, 100, 2, 0.5, id="100 kills", marks=pytest.mark.slow),
+    ],
 )
-def test_killed_runs_end_as_an_undisturbed_one(small_study, tmp_path, tubes, kills, workers):
+def test_killed_runs_end_as_an_undisturbed_one(small_study, tmp_path, tubes, kills, workers, pause):
     bad = {3: "PNG", 17: "value 9\nsecond bug"}
     texts = {
-        f"S{i:03}_{'BW'[i % 2]}": bad.get(i, f"value {30 + i}\nfirst sleep 0.04\nsecond sleep 0.04")
+        f"S{i:03}_{'BW'[i % 2]}": bad.get(i, f"value {30 + i}\nfirst sleep {pause}\nsecond sleep {pause}")
         for i in range(tubes)
     }
     study = small_study(**texts)
@@ -64,7 +68,7 @@ def test_killed_runs_end_as_an_undisturbed_one(small_study, tmp_path, tubes, kil
     assert len(states) == len(dict(states)) == tubes
     assert fits == tubes - 1
     assert sum(worked.values()) - len(worked) <= met * workers
-    study.run("undisturbed")
+    study.run("undisturbed", workers=workers)
     for name in TABLES:
         assert (out / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes()
 

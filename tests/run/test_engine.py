@@ -15,8 +15,8 @@ import pytest
 
 from treg_gating.errors import RunStateError
 from treg_gating.run.child import Limits
-from treg_gating.run.engine import _batches, open_engine, run_stage
-from treg_gating.run.job import Job, Shared
+from treg_gating.run.engine import Batches, open_engine, run_stage
+from treg_gating.run.job import Job, Outcome, Shared
 from treg_gating.samplesheet import Tube
 
 LIMITS = Limits(30)
@@ -27,7 +27,7 @@ def jobs(folder: Path, texts: dict[str, str]) -> list[Job]:
     for name, text in texts.items():
         path = folder / f"{name}.fcs"
         path.write_text(text)
-        made.append(Job(Tube(name, path.name, path, "S", "Baseline", "1"), "first", n_bytes=10**9))
+        made.append(Job(Tube(name, path.name, path, "S", "Baseline", "1"), "first"))
     return made
 
 
@@ -119,18 +119,26 @@ def test_no_scheduler_there(shared, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("sizes", "threads", "expected"),
+    ("seconds", "n", "threads", "expected"),
     [
-        ([10_000] * 64, 2, [4] * 16),  # small tubes share a task
-        ([10_000_000] * 4, 2, [1] * 4),  # large ones do not
-        ([10_000] * 3, 2, [1] * 3),  # every thread gets some
-        ([], 2, []),
+        (0.01, 200, 2, [1, 10, 10, 10]),  # short tubes share a task of a tenth of a second
+        (0.001, 200, 2, [1, 16, 16, 16]),
+        (0.5, 200, 2, [1, 1, 1, 1]),  # long ones do not
+        (0.01, 10, 2, [1, 1, 1, 1]),  # every thread gets some
+        (0.01, 2, 2, [1, 1]),
+        (0.01, 0, 2, []),
     ],
 )
-def test_tubes_share_a_task_only_when_small_and_many(tmp_path, sizes, threads, expected):
-    tube = Tube("T", "t.fcs", tmp_path / "t.fcs", "S", "V", "1")
-    made = _batches([Job(tube, "first", n_bytes=size) for size in sizes], threads)
-    assert [len(batch) for batch in made] == expected
+def test_tubes_share_a_task_only_when_short_and_many(tmp_path, seconds, n, threads, expected):
+    made = [Job(Tube(f"T{i}", "t.fcs", tmp_path, "S", "V", "1"), "first") for i in range(n)]
+    batches = Batches(made, threads)
+    sizes, seen = [], []
+    for batch in batches:
+        sizes.append(len(batch))
+        seen += batch
+        batches.took([Outcome(job.tube.tube_id, "first", "done", seconds=seconds) for job in batch])
+    assert sizes[:4] == expected
+    assert seen == made
 
 
 def test_child_process_ends_with_its_watcher(tmp_path, small_study):
@@ -139,7 +147,7 @@ def test_child_process_ends_with_its_watcher(tmp_path, small_study):
     script = tmp_path / "watch.py"
     script.write_text(
         "import sys\nfrom pathlib import Path\nfrom treg_gating.run.child import Child, Limits\n"
-        "from treg_gating.run.job import Job, Shared\nfrom treg_gating.samplesheet import Tube\nimport pickle\n"
+        "from treg_gating.run.job import Job, Outcome, Shared\nfrom treg_gating.samplesheet import Tube\nimport pickle\n"
         "if __name__ == '__main__':\n"
         "    tube = Tube('A', 'a', Path(sys.argv[1]), 'S', 'V', '1')\n"
         "    Child().run(Job(tube, 'first'), 'x', pickle.dumps(Shared('faulty_pipeline', None)), Limits(60))\n"

@@ -155,7 +155,7 @@ class _Run:
 
     def _first(self, engine: Engine, todo: Sequence[_Known]) -> None:
         self.progress.stage("Fitting gates", len(self.known), len(self.known) - len(todo))
-        jobs = [Job(known.tube, "first", sha256=known.sha256, n_bytes=_size(known.tube)) for known in todo]
+        jobs = [Job(known.tube, "first", sha256=known.sha256) for known in todo]
         shared = Shared(self.order.pipeline, self.order.settings)
         self.ledger.mark_running(self.name, [job.tube.tube_id for job in jobs])
         for outcome in run_stage(engine, jobs, shared, self.order.limits):
@@ -181,9 +181,7 @@ class _Run:
         due = [known for known in fitted.values() if known.tube.role in SECOND_ROLES]
         todo = self._not_finished_second(due, cohort_key)
         self.progress.stage("Gating and counting", len(due), len(due) - len(todo))
-        jobs = [
-            Job(known.tube, "second", known.fit.payload, known.sha256, _size(known.tube)) for known in todo if known.fit
-        ]
+        jobs = [Job(known.tube, "second", known.fit.payload, known.sha256) for known in todo if known.fit]
         shared = Shared(self.order.pipeline, self.order.settings, cohort)
         self.ledger.mark_running(self.name, [job.tube.tube_id for job in jobs])
         for outcome in run_stage(engine, jobs, shared, self.order.limits):
@@ -269,10 +267,3 @@ def _digest_or_empty(tube: Tube) -> str:
         return file_sha256(tube.path)
     except TregGatingError:
         return ""  # the tube will fail with its reason where it is read
-
-
-def _size(tube: Tube) -> int:
-    try:
-        return tube.path.stat().st_size
-    except OSError:
-        return 0

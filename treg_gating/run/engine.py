@@ -7,6 +7,7 @@ it over, so that the caller can commit each as it arrives.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import pickle
 import signal
@@ -28,8 +29,6 @@ log = logging.getLogger(__name__)
 _CONNECT_SECONDS = 15
 _TRIES_ALONE = 3
 _TASK_SECONDS = 0.1  # a Dask task costs about 2 ms; this much work makes that small
-_TUBE_SECONDS = 0.03
-_BYTES_PER_SECOND = 40e6
 _MAX_BATCH = 16
 
 
@@ -143,10 +142,9 @@ class DaskCluster:
         pickled = pickle.dumps(shared)
         plugin = _worker_plugin(self._run, pickled)
         self._client.register_plugin(plugin)
-        batches = _batches(jobs, self._threads())
-        yield from self._as_completed(iter(batches), plugin.token, limits)
+        yield from self._as_completed(Batches(jobs, self._threads()), plugin.token, limits)
 
-    def _as_completed(self, batches: Iterator[list[Job]], token: str, limits: Limits) -> Iterator[Outcome]:
+    def _as_completed(self, batches: Batches, token: str, limits: Limits) -> Iterator[Outcome]:
         from dask.distributed import as_completed
 
         underway: dict[str, list[Job]] = {}
@@ -162,6 +160,7 @@ class DaskCluster:
             batch = underway.pop(future.key)
             outcomes = self._collect(future, batch)
             future.release()
+            batches.took(outcomes)
             for more in islice(batches, 1):
                 queue.add(submit(more))
             yield from outcomes
@@ -194,18 +193,36 @@ def _worker_plugin(run: str, shared: bytes) -> Any:
     return kind(run, shared)
 
 
-def _batches(jobs: Sequence[Job], threads: int) -> list[list[Job]]:
-    """Tubes in tasks of at least `_TASK_SECONDS`, judged by file size, but enough tasks for every thread."""
-    most = max(1, min(_MAX_BATCH, len(jobs) // (4 * threads)))
-    batches: list[list[Job]] = []
-    seconds = _TASK_SECONDS
-    for job in jobs:
-        if seconds >= _TASK_SECONDS or len(batches[-1]) >= most:
-            batches.append([])
-            seconds = 0.0
-        batches[-1].append(job)
-        seconds += _TUBE_SECONDS + job.n_bytes / _BYTES_PER_SECOND
-    return batches
+class Batches:
+    """Tubes in tasks of at least `_TASK_SECONDS`, by the time that tubes have taken so far; one a task until then."""
+
+    def __init__(self, jobs: Sequence[Job], threads: int) -> None:
+        self._jobs = list(jobs)
+        self._threads = threads
+        self._next = 0
+        self._seconds, self._tubes = 0.0, 0
+
+    def took(self, outcomes: Sequence[Outcome]) -> None:
+        """Learn from what came back."""
+        self._seconds += sum(outcome.seconds for outcome in outcomes)
+        self._tubes += len(outcomes)
+
+    def __iter__(self) -> Iterator[list[Job]]:
+        return self
+
+    def __next__(self) -> list[Job]:
+        if self._next >= len(self._jobs):
+            raise StopIteration
+        left = len(self._jobs) - self._next
+        size = min(self._fitting(), max(1, left // (4 * self._threads)))  # at the end every thread shall have some
+        batch = self._jobs[self._next : self._next + size]
+        self._next += size
+        return batch
+
+    def _fitting(self) -> int:
+        if not self._tubes or not self._seconds:
+            return 1
+        return max(1, min(_MAX_BATCH, math.ceil(_TASK_SECONDS * self._tubes / self._seconds)))
 
 
 @contextmanager

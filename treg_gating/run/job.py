@@ -78,14 +78,12 @@ class Job:
     stage : "first" or "second".
     fit : what pass 1 found, for pass 2.
     sha256 : digest the file must have, where it is known already.
-    n_bytes : size of the file, for batching.
     """
 
     tube: Tube
     stage: str
     fit: Payload | None = None
     sha256: str = ""
-    n_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
