@@ -121,7 +121,7 @@ def test_no_scheduler_there(shared, monkeypatch):
 @pytest.mark.parametrize(
     ("seconds", "n", "threads", "expected"),
     [
-        (0.01, 200, 2, [1, 10, 10, 10]),  # short tubes share a task of a tenth of a second
+        (0.0102, 200, 2, [1, 10, 10, 10]),  # short tubes share a task of a tenth of a second
         (0.001, 200, 2, [1, 16, 16, 16]),
         (0.5, 200, 2, [1, 1, 1, 1]),  # long ones do not
         (0.01, 10, 2, [1, 1, 1, 1]),  # every thread gets some
@@ -147,7 +147,7 @@ def test_child_process_ends_with_its_watcher(tmp_path, small_study):
     script = tmp_path / "watch.py"
     script.write_text(
         "import sys\nfrom pathlib import Path\nfrom treg_gating.run.child import Child, Limits\n"
-        "from treg_gating.run.job import Job, Outcome, Shared\nfrom treg_gating.samplesheet import Tube\nimport pickle\n"
+        "from treg_gating.run.job import Job, Shared\nfrom treg_gating.samplesheet import Tube\nimport pickle\n"
         "if __name__ == '__main__':\n"
         "    tube = Tube('A', 'a', Path(sys.argv[1]), 'S', 'V', '1')\n"
         "    Child().run(Job(tube, 'first'), 'x', pickle.dumps(Shared('faulty_pipeline', None)), Limits(60))\n"
