@@ -21,6 +21,8 @@ from treg_gating.study import Study, Visit
 
 HERE = Path(__file__).parent
 
+collect_ignore = ["drive.py", "faulty_pipeline.py"]  # run by tests as programs of their own
+
 
 @dataclass(frozen=True)
 class Primary:
