@@ -57,6 +57,12 @@ class TestWhateverTheChunks:
         assert some.channel_names == ("Time", "FL2-A")
         assert some.sha256 == whole.sha256
 
+    def test_all_channels_in_another_order(self, read: Read, build: Build, floats: np.ndarray) -> None:
+        names = ["Time", "SSC-A", "FL2-A", "FSC-A", "FL1-A"]
+        np.testing.assert_array_equal(
+            read(build(floats), channels=names).events, read(build(floats)).events[:, [4, 1, 3, 0, 2]]
+        )
+
     def test_time_backwards(self, read: Read, build: Build, floats: np.ndarray) -> None:
         floats[:, 4] = np.arange(200)
         floats[64:, 4] -= 60
@@ -172,14 +178,31 @@ def test_repeats_are_found_wherever_they_lie(rng: np.random.Generator, length: i
         repeats = Repeats(2000, 16)
         for at in range(0, 2000, 500):
             repeats.add(at, prints[at : at + 500])
-        found += repeats.find() is not None
+        found += bool(repeats.candidates())
     assert found >= (190 if length == 40 else 199)
 
 
 def test_no_repeat_in_random_events(rng: np.random.Generator) -> None:
     repeats = Repeats(300_000, 16)
     repeats.add(0, rng.integers(0, 2**32, 300_000, dtype=np.uint32))
-    assert repeats.find() is None
+    assert repeats.candidates() == []
+
+
+def test_repeat_among_dead_channels(read: Read, build: Build, floats: np.ndarray) -> None:
+    floats[:, [0, 2, 4]] = 5
+    assert codes(read(build(floats))) == {"W_CONSTANT"}
+    floats[100:, [1, 3]] = floats[:100, [1, 3]]
+    assert code_of(read, build(floats)) == "E_REPEATED"
+
+
+def test_looking_alike_is_no_repeat(read: Read, build: Build, rng: np.random.Generator) -> None:
+    """Fingerprints look at three channels; what they take for a repeat is compared in full."""
+    names = tuple(f"c{i}" for i in range(8))
+    events = rng.normal(500, 50, (2000, 8))
+    events[1000:, :4] = events[:1000, :4]
+    events[1000:, 4:] = np.where(rng.random((1000, 4)) < 0.01, 7, events[:1000, 4:])
+    events[::7, 7] = np.arange(286)
+    assert read(build(events, names=names)).n_events == 2000
 
 
 def test_result_is_column_major_and_read_only(read: Read, build: Build, floats: np.ndarray) -> None:

@@ -80,7 +80,7 @@ class Decoder:
     def fill(self, rows: Array, wanted: Sequence[int], out: Array) -> None:
         """Write the columns `wanted` of `rows` into `out`, shape (len(wanted), n)."""
         kind = self.uniform
-        if kind is not None and len(wanted) == len(self.parameters):
+        if kind is not None and list(wanted) == list(range(len(self.parameters))):
             out[:] = rows.view(kind).T
             return
         for row, i in enumerate(wanted):
@@ -171,7 +171,12 @@ def decode_events(
     parameters = [decoder.parameters[i] for i in decoded]
     out = np.empty((len(wanted), layout.n_events), result_dtype(parameters))
     scales = [(row, scale) for row, p in enumerate(parameters) if (scale := _scale(p, step)) is not None]
-    checks = Checks(decoder, tuple(decoded), layout.n_events, inspection)
+
+    def stored(event: int, n: int) -> bytes:
+        size = layout.event_bits // 8
+        return source.peek(origin + layout.begin + event * size, n * size)
+
+    checks = Checks(decoder, decoded, layout.n_events, stored, inspection)
     ranges = Ranges(decoder, decoded, inspection)
     with np.errstate(all="ignore"):
         for first, last, raw in _chunks(source, origin + layout.begin, layout, digest, inspection):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ RUN = 16  # events; a lost page of 4 KiB holds at least so many of up to 240 byt
 PAGE = 4096
 SAMPLED = 16384
 EXACT = 2.0**53
+SEEN = 256  # events that show which words of an event vary
 
 
 def run_limit(event_bytes: int) -> int:
@@ -44,6 +46,22 @@ def longest_zero_run(zero: NDArray[np.bool_], carried: int) -> tuple[int, int]:
     return int(runs.max()), int(runs[-1]) if zero[-1] else 0
 
 
+def telling_words(rows: Array) -> list[int]:
+    """The three 32-bit words of an event that vary most; `rows` are bytes, shape (events, multiple of 4)."""
+    words = rows[:SEEN].view(np.uint32)
+    variety = [len(np.unique(column)) for column in words.T]
+    return sorted(range(len(variety)), key=variety.__getitem__)[-3:]
+
+
+def fingerprints(rows: Array, chosen: Sequence[int]) -> NDArray[np.uint32]:
+    """A number an event: equal events have equal ones."""
+    words = rows.view(np.uint32)
+    prints = words[:, chosen[0]].copy()
+    for i in chosen[1:]:
+        prints += words[:, i]
+    return prints
+
+
 class Checks:
     """Looks at every chunk as it passes, judges at the end.
 
@@ -52,43 +70,51 @@ class Checks:
     decoder : how events are laid out.
     wanted : the columns that are decoded; runs and repeats are looked for in whole events whatever they are.
     n_events : number of events to come.
+    peek : bytes of so many events from one on, as stored.
     """
 
-    def __init__(self, decoder: Decoder, wanted: tuple[int, ...], n_events: int, inspection: Inspection) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        wanted: Sequence[int],
+        n_events: int,
+        peek: Callable[[int, int], bytes],
+        inspection: Inspection,
+    ) -> None:
         self._parameters = [decoder.parameters[i] for i in wanted]
-        self._wanted = wanted
         self._n = n_events
+        self._peek = peek
         self._inspection = inspection
-        self._low = np.full(len(wanted), np.inf)
-        self._high = np.full(len(wanted), -np.inf)
+        self._lows: list[Array] = []
+        self._highs: list[Array] = []
+        self._samples: list[Array] = []
         self._nonfinite = np.zeros(len(wanted), np.intp)
         self._float_rows = [row for row, p in enumerate(self._parameters) if p.kind != "I"]
         self._stride = max(1, n_events // SAMPLED)
-        self._sampled = self._implausible = 0
         self._zeros = 0
         self._clock = next((row for row, p in enumerate(self._parameters) if p.channel.is_time), None)
         self._last_time = -np.inf
         self._backward = 0
-        bits = sum(p.bits for p in decoder.parameters)
+        event_bytes = max(1, sum(p.bits for p in decoder.parameters) // 8)
         floats = all(p.kind != "I" for p in decoder.parameters)
-        self._limit = run_limit(max(1, bits // 8))
+        self._limit = run_limit(event_bytes)
         self._repeats = Repeats(n_events, RUN) if floats and n_events >= 2 * RUN else None
-        self._everything = len(wanted) == len(decoder.parameters)
-        self._plain = self._everything and all(p.kind == "F" for p in decoder.parameters)
+        self._words: list[int] = []
+        self._everything = set(wanted) == set(range(len(decoder.parameters)))
 
     def look(self, first: int, rows: Array, part: Array) -> None:
         """Take note of a chunk: `rows` as stored, `part` as decoded and not yet scaled, shape (columns, events)."""
         low, high = part.min(axis=1), part.max(axis=1)
-        np.minimum(self._low, low, out=self._low)
-        np.maximum(self._high, high, out=self._high)
-        if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        self._lows.append(low)
+        self._highs.append(high)
+        if not np.isfinite(low.sum() + high.sum()):
             self._nonfinite += np.count_nonzero(~np.isfinite(part), axis=1)
+        self._samples.append(part[:, :: self._stride].copy())
         self._look_for_zeros(first, rows)
-        self._look_at_magnitudes(part)
         self._look_at_time(part)
         if self._repeats is not None:
-            words = part.view(np.uint32) if self._plain else rows.view(np.uint32).T
-            self._repeats.add(first, np.add.reduce(words, axis=0, dtype=np.uint32))
+            self._words = self._words or telling_words(rows)
+            self._repeats.add(first, fingerprints(rows, self._words))
 
     def _look_for_zeros(self, first: int, rows: Array) -> None:
         if not self._zeros and rows[:: self._limit].any(axis=1).all() and rows[-1].any():
@@ -103,13 +129,6 @@ class Checks:
                 expected=f"fewer than {self._limit}",
             )
 
-    def _look_at_magnitudes(self, part: Array) -> None:
-        if not self._float_rows:
-            return
-        sample = np.abs(part[self._float_rows, :: self._stride])
-        self._sampled += sample.size
-        self._implausible += int(np.count_nonzero(~(sample <= LARGEST) | ((sample < SMALLEST) & (sample > 0))))
-
     def _look_at_time(self, part: Array) -> None:
         if self._clock is None:
             return
@@ -121,6 +140,7 @@ class Checks:
         """Refuse or warn, when all chunks have passed."""
         if self._n == 0:
             return
+        self._low, self._high = np.min(self._lows, axis=0), np.max(self._highs, axis=0)
         self._judge_magnitudes()
         self._judge_integers()
         self._judge_nonfinite()
@@ -128,12 +148,14 @@ class Checks:
         self._judge_repeats()
 
     def _judge_magnitudes(self) -> None:
-        if self._implausible > IMPLAUSIBLE_SHARE * self._sampled:
+        size = np.abs(np.concatenate(self._samples, axis=1)[self._float_rows])
+        implausible = int(np.count_nonzero(~(size <= LARGEST) | ((size < SMALLEST) & (size > 0))))
+        if implausible > IMPLAUSIBLE_SHARE * size.size:
             self._inspection.refuse(
                 "E_VALUES",
                 "values no instrument writes; the byte order or an offset is wrong, or a channel holds none",
                 where="DATA",
-                found=f"{self._implausible} of {self._sampled} values looked at",
+                found=f"{implausible} of {size.size} values looked at",
                 expected=f"magnitudes between {SMALLEST:g} and {LARGEST:g}, at most {IMPLAUSIBLE_SHARE:.0%} beyond",
             )
         peak = np.fmax(np.abs(self._low), np.abs(self._high))
@@ -180,14 +202,14 @@ class Checks:
     def _judge_repeats(self) -> None:
         if self._everything and self._n >= RUN and (self._low == self._high).all():
             self._inspection.refuse("E_REPEATED", "all events are the same", where="DATA", found=f"{self._n} events")
-        again = None if self._repeats is None else self._repeats.find()
-        if again is not None:
-            self._inspection.refuse(
-                "E_REPEATED",
-                "consecutive events occur twice, bit for bit",
-                where=f"DATA, event {again[1] + 1}",
-                found=f"the {RUN} events from {again[0] + 1}",
-            )
+        for first, second in self._repeats.candidates() if self._repeats is not None else ():
+            if self._peek(first, RUN) == self._peek(second, RUN):
+                self._inspection.refuse(
+                    "E_REPEATED",
+                    "consecutive events occur twice, bit for bit",
+                    where=f"DATA, event {second + 1}",
+                    found=f"the {RUN} events from {first + 1}",
+                )
 
     def _name(self, row: int) -> str:
         return self._parameters[row].channel.name

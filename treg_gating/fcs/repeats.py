@@ -9,13 +9,14 @@ __all__ = ["Repeats"]
 
 _MIX = np.uint32(2654435761)
 _ONE_IN_EIGHT = np.uint32(1 << 29)
+_MOST = 10_000
 
 
 class Repeats:
     """Finds two places where the same fingerprints follow each other.
 
     One event in eight, chosen by its own content, is an anchor; only where two anchors agree are the events that follow
-    them compared. Chance does not make 16 consecutive fingerprints of 32 bits equal.
+    them compared.
 
     Parameters
     ----------
@@ -33,19 +34,19 @@ class Repeats:
         self._prints[first : first + len(prints)] = prints
         self._anchors.append(np.flatnonzero(prints * _MIX < _ONE_IN_EIGHT) + first)
 
-    def find(self) -> tuple[int, int] | None:
-        """First event of each of two equal runs, or None."""
+    def candidates(self) -> list[tuple[int, int]]:
+        """First events of two runs with equal fingerprints; to be compared in full."""
         anchors = np.concatenate(self._anchors)
         anchors = anchors[: np.searchsorted(anchors, len(self._prints) - self._run, "right")]
         keys = self._prints[anchors]
         ordered = np.sort(keys)
         twice = ordered[1:][ordered[1:] == ordered[:-1]]
         if not len(twice):
-            return None
+            return []
         anchors = anchors[np.isin(keys, np.unique(twice))]
         anchors = anchors[np.argsort(self._prints[anchors], kind="stable")]
         first, second = anchors[:-1], anchors[1:]
         for ahead in range(self._run):
             same = self._prints[first + ahead] == self._prints[second + ahead]
             first, second = first[same], second[same]
-        return (int(first[0]), int(second[0])) if len(first) else None
+        return list(zip(first[:_MOST].tolist(), second[:_MOST].tolist(), strict=True))

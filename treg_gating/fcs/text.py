@@ -1,7 +1,7 @@
 """The TEXT segment: keywords and their values.
 
-A delimiter inside a value is written twice, and a value may not be empty (FCS 3.1, section 3.2). Files with empty values
-are common all the same, and a reader that takes ``/$OP//$P5G/2.0/`` at its word loses ``$P5G``. No keyword holds a
+A delimiter inside a value is written twice, and a value may not be empty (FCS 3.1, section 3.2). Empty ones are common
+all the same, and a reader that takes ``/$OP//$P5G/2.0/`` at its word loses ``$P5G``. No keyword holds a
 delimiter, so one doubled right behind a keyword is an empty value, and one doubled within a value is a literal one.
 """
 
