@@ -32,7 +32,7 @@ def kill_at_random(sheet: Path, out: Path, kills: int, workers: int, spread: flo
         met += process.poll() is None
         process.kill()
         process.wait()
-        _, alive = psutil.wait_procs(family, timeout=5)
+        _, alive = psutil.wait_procs(family, timeout=30)
         # Where no one reaps orphans (a container without an init) the dead stay in the list as zombies.
         assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
     return met

@@ -75,7 +75,7 @@ def test_hang_crash_and_hunger_cost_only_their_own_tube(small_study, tmp_path):
         C_B="50\nfirst print",
         C_W="20\nfirst eat",
     )
-    finished = study.run(limits=Limits(seconds=2, memory_mb=700))
+    finished = study.run(limits=Limits(seconds=4, memory_mb=400))
     rows = endpoint(tmp_path / "out")
     assert finished.exit_code == 5
     assert "[E_TIMEOUT]" in rows["A", "Week 12"]["reason"]

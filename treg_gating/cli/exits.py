@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from types import FrameType
 
 import click
@@ -45,9 +44,8 @@ def run_to_exit_code(command: click.Command) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output went away, as `head` does
-        return 0
+    except SystemExit:
+        return 0  # click's way to say that the reader of our output went away, as `head` does
     except TregGatingError as error:
         click.echo(f"treg-gating: {error}", err=True)
         return _code_of(error)
