@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.fcs.inspection import Inspection
-from treg_gating.fcs.repeats import Repeats
+from treg_gating.fcs.repeats import MIX, Repeats
 
 if TYPE_CHECKING:
     from treg_gating.fcs.data import Decoder
@@ -58,6 +58,7 @@ def fingerprints(rows: Array, chosen: Sequence[int]) -> NDArray[np.uint32]:
     words = rows.view(np.uint32)
     prints = words[:, chosen[0]].copy()
     for i in chosen[1:]:
+        prints *= MIX
         prints += words[:, i]
     return prints
 

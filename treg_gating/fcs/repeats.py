@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Repeats"]
+__all__ = ["MIX", "Repeats"]
 
-_MIX = np.uint32(2654435761)
+MIX = np.uint32(2654435761)  # spreads small differences over all bits
 _ONE_IN_EIGHT = np.uint32(1 << 29)
 _MOST = 10_000
 
@@ -32,7 +32,7 @@ class Repeats:
     def add(self, first: int, prints: NDArray[np.uint32]) -> None:
         """Take the fingerprints of the events from `first`."""
         self._prints[first : first + len(prints)] = prints
-        self._anchors.append(np.flatnonzero(prints * _MIX < _ONE_IN_EIGHT) + first)
+        self._anchors.append(np.flatnonzero(prints * MIX < _ONE_IN_EIGHT) + first)
 
     def candidates(self) -> list[tuple[int, int]]:
         """First events of two runs with equal fingerprints; to be compared in full."""
