@@ -101,6 +101,22 @@ def test_an_archive_in_place_of_supplemental_text(read: Read, build: Build, floa
     assert "W_STEXT" in {warning.code for warning in sample.warnings}
 
 
+def test_segments_of_the_vendors_own(read: Read, build: Build, floats: np.ndarray) -> None:
+    """Between TEXT and DATA lies what belongs to no segment only if no offset behind HEADER names it."""
+    raw = build(floats)
+    at = raw.rindex(b"$BEGINDATA/") + 11
+    text_end, begin = int(raw[18:26]) + 64, int(raw[at : at + 8]) + 64 + 11
+    offsets = b"%8d" % begin, b"%8d" % (begin + 3999)
+    head = raw[:10] + b"%8d%8d" % (58 + 64, text_end) + offsets[0] + offsets[1] + raw[42:58]
+    text = raw[58:at] + offsets[0] + b"/$ENDDATA/" + offsets[1] + b"/"
+    named = b"%8d%8d" % (text_end + 1, text_end + 11)
+    sample = read(head + named.ljust(64) + text + b"vendor data" + floats.tobytes())
+    np.testing.assert_array_equal(sample.events[:, :4], floats[:, :4])
+    assert sample.warnings == ()
+    with pytest.raises(FCSError, match="E_OFFSETS"):
+        read(head + b" " * 64 + text + b"vendor data" + floats.tobytes())
+
+
 @pytest.mark.parametrize(("header", "code"), [((0, 0), None), ((99_999_999, 99_999_999), "W_HEADER_OFFSETS")])
 def test_data_beyond_the_header(
     tmp_path: Path, build: Build, floats: np.ndarray, header: tuple[int, int], code: str | None

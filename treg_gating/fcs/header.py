@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from treg_gating.fcs.inspection import Inspection, shown
 
-__all__ = ["HEADER_BYTES", "Header", "Segment", "looks_like_header", "parse_header"]
+__all__ = ["HEADER_BYTES", "Header", "Segment", "looks_like_header", "other_segments", "parse_header"]
 
 HEADER_BYTES = 58
 VERSIONS = ("FCS2.0", "FCS3.0", "FCS3.1", "FCS3.2")
@@ -107,3 +107,17 @@ def _analysis(begin: str, end: str) -> tuple[Segment | None, bool]:
     if first and last >= first:
         return Segment(first, last), False
     return None, bool(first or last) and last != first - 1
+
+
+def other_segments(raw: bytes, size: int) -> list[Segment]:
+    """Segments of the vendor's own, whose offsets may follow the HEADER (FCS 3.1, section 3.1); they are not read.
+
+    Parameters
+    ----------
+    raw : bytes from the end of the HEADER to TEXT.
+    size : bytes of the data set; what lies outside is no segment.
+    """
+    fields = [raw[i : i + 8].strip() for i in range(0, len(raw) - 15, 8)]
+    pairs = zip(fields[::2], fields[1::2], strict=False)
+    segments = [Segment(int(begin), int(end)) for begin, end in pairs if begin.isdigit() and end.isdigit()]
+    return [segment for segment in segments if HEADER_BYTES <= segment.begin <= segment.end < size]

@@ -9,7 +9,7 @@ from treg_gating.fcs.header import Header, Segment
 from treg_gating.fcs.inspection import Inspection, shown
 from treg_gating.fcs.text import PADDING, Keywords
 
-__all__ = ["Layout", "locate_data", "supplemental_text"]
+__all__ = ["Layout", "analysis", "locate_data", "supplemental_text"]
 
 LAST_HEADER_OFFSET = 99_999_999
 CRC_BYTES = 8
@@ -91,7 +91,6 @@ def locate_data(
     """
     total = _total(keywords, inspection)
     in_text = _text_pair(keywords, "DATA", inspection)
-    _check_analysis(header, keywords, size, inspection)
     if total == 0 and _empty(header.data) and _empty(in_text):
         return _no_events(header.text, others, event_bits, peek, inspection)
     window = _choose(header, in_text, keywords, total, event_bits, peek, inspection)
@@ -265,9 +264,12 @@ def _check_end(window: Segment, exact: Segment, end: int, size: int, peek: Peek,
         inspection.warn("W_GAP", f"bytes that no offset names follow DATA at {end}: {shown(tail)}")
 
 
-def _check_analysis(header: Header, keywords: Keywords, size: int, inspection: Inspection) -> None:
+def analysis(header: Header, keywords: Keywords, size: int, inspection: Inspection) -> Segment | None:
+    """Where the ANALYSIS segment lies, or None; it is not read, so odd offsets refuse nothing."""
     values = [keywords.get(key, "0").strip() for key in ("$BEGINANALYSIS", "$ENDANALYSIS")]
-    numbers = [int(v) if v.isascii() and v.isdigit() and len(v) < 19 else -1 for v in values]
-    outside = max(*numbers, header.analysis.end if header.analysis else 0) >= size
-    if -1 in numbers or outside or header.analysis_odd:
+    begin, end = (int(v) if v.isascii() and v.isdigit() and len(v) < 19 else -1 for v in values)
+    said = header.analysis or Segment(begin, end)
+    if -1 in (begin, end) or max(said.end, end) >= size or header.analysis_odd:
         inspection.warn("W_ANALYSIS", f"ANALYSIS is said to lie at {values[0]!r} to {values[1]!r}; it is not read")
+        return None
+    return said if 0 < said.begin <= said.end else None

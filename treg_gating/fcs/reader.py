@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from treg_gating.fcs.data import Decoder, decode_events, event_bits
 from treg_gating.fcs.datasets import check_hidden, choose_dataset
-from treg_gating.fcs.header import HEADER_BYTES, Header, Segment, parse_header
+from treg_gating.fcs.header import HEADER_BYTES, Header, Segment, other_segments, parse_header
 from treg_gating.fcs.inspection import Inspection, shown
-from treg_gating.fcs.layout import CRC_BYTES, Layout, locate_data, supplemental_text
+from treg_gating.fcs.layout import CRC_BYTES, Layout, analysis, locate_data, supplemental_text
 from treg_gating.fcs.parameters import Parameter, byte_order, check_mode, read_parameters, time_step
 from treg_gating.fcs.source import DEFAULT_MAX_BYTES, Digest, Source, open_source
 from treg_gating.fcs.spillover import read_spillover
@@ -21,6 +21,7 @@ from treg_gating.sample import Channel, EventState, Sample, SampleWarning, Spill
 __all__ = ["FCSHeader", "read_fcs", "read_header"]
 
 MAX_TEXT = 16 << 20
+_MAX_OTHER = 1024  # bytes behind HEADER that are looked through for offsets
 _ZIP = b"PK\x03\x04"  # Sysmex/Partec CyFlow keep an archive of their own where supplemental TEXT belongs
 _COMPENSATED = re.compile(r"(FJ)?Comp-")
 
@@ -175,7 +176,8 @@ def _describe(source: Source, dataset: int | None, ignore_spillover: bool, inspe
     header = parse_header(source.parse(origin, HEADER_BYTES), inspection)
     keywords = read_text(source, origin, header, size, inspection)
     stext = supplemental_text(keywords, size, header.text, inspection)
-    others = [segment for segment in (stext, header.analysis) if segment is not None]
+    named = (stext, analysis(header, keywords, size, inspection))
+    others = [segment for segment in named if segment is not None] + _vendor_segments(source, origin, header, size)
     if stext is not None and source.peek(origin + stext.begin, len(_ZIP)) == _ZIP:
         inspection.warn("W_STEXT", "the supplemental TEXT is a zip archive; ignored")
     elif stext is not None:
@@ -221,6 +223,11 @@ def read_text(source: Source, origin: int, header: Header, size: int, inspection
     if text.size > MAX_TEXT:
         inspection.refuse("E_TEXT", "an implausibly large TEXT", where="HEADER", found=f"{text.size} bytes")
     return parse_text(source.parse(origin + text.begin, text.size), inspection)
+
+
+def _vendor_segments(source: Source, origin: int, header: Header, size: int) -> list[Segment]:
+    behind = source.peek(origin + HEADER_BYTES, min(header.text.begin - HEADER_BYTES, _MAX_OTHER))
+    return [s for s in other_segments(behind, size) if header.data is None or not s.overlaps(header.data)]
 
 
 def _merge_supplement(
