@@ -1,0 +1,1 @@
+"""The analysis after unblinding: models, sensitivity, multiplicity, tables. Reads the arm list; nothing below does."""
