@@ -56,7 +56,7 @@ class Interval:
 
     def contains(self, events: Events) -> Mask:
         """Mask of the events inside; NaN is outside."""
-        x = events[:, 0]
+        x = np.asarray(events[:, 0], dtype=np.float64)  # float32 would round the bounds
         inside: Mask = (x >= self.low) & (x < self.high)
         return inside
 
@@ -129,6 +129,12 @@ class Ellipse:
         if len(self.mean) != len(self.dims) or np.shape(self.covariance) != (len(self.dims),) * 2:
             msg = f"ellipse on {self.dims}: mean and covariance do not fit {len(self.dims)} dimensions"
             raise ValueError(msg)
+        if not np.isfinite([*self.mean, *np.ravel(self.covariance), self.distance_square]).all():
+            msg = f"ellipse on {self.dims} holds a number that is not finite"
+            raise ValueError(msg)
+        if not np.allclose(self.covariance, np.transpose(self.covariance), rtol=1e-9, atol=0):
+            msg = f"ellipse on {self.dims}: covariance {self.covariance} is not symmetric"
+            raise ValueError(msg)
         if not self.distance_square > 0 or np.linalg.eigvalsh(np.array(self.covariance)).min() <= 0:
             msg = f"ellipse on {self.dims}: covariance is not positive definite or distance is not positive"
             raise ValueError(msg)
@@ -161,7 +167,8 @@ class HalfPlane:
 
     def contains(self, events: Events) -> Mask:
         """Mask of the events inside; NaN is outside."""
-        inside: Mask = self.normal[0] * events[:, 0] + self.normal[1] * events[:, 1] >= self.offset
+        x, y = (np.asarray(events[:, i], dtype=np.float64) for i in (0, 1))
+        inside: Mask = self.normal[0] * x + self.normal[1] * y >= self.offset
         return inside
 
 
