@@ -143,13 +143,18 @@ def parse_arguments(kind: type[Any], text: str, *, file: str = "", where: str = 
         raise InputError(msg, file=file, where=where, expected="; ".join(f"{name}=…" for name in missing))
     try:
         return kind(**values)
+    except InputError as error:
+        place = {"file": file, "where": where}
+        raise InputError(
+            error.problem, **place, found=error.found, expected=error.expected, action=error.action
+        ) from None
     except ValueError as error:
         raise InputError(str(error), file=file, where=where, found=text) from None
 
 
 def _convert(value: str, kind: Any, key: str, file: str, where: str) -> Any:
     converters: dict[Any, Callable[[str], Any]] = {
-        float: float,
+        float: _number,
         int: int,
         str: str,
         bool: lambda text: {"true": True, "yes": True, "false": False, "no": False}[text.lower()],
@@ -161,6 +166,13 @@ def _convert(value: str, kind: Any, key: str, file: str, where: str) -> Any:
         name = getattr(kind, "__name__", str(kind))
         msg = f"argument {key!r} cannot be read"
         raise InputError(msg, file=file, where=where, found=repr(value), expected=name) from None
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if np.isnan(value):
+        raise ValueError(text)  # every comparison with it would be false
+    return value
 
 
 def describe(kind: type[Any]) -> list[tuple[str, str, str, str]]:

@@ -37,6 +37,9 @@ class ControlQuantile:
         if not 0.5 < self.q < 1:
             msg = f"q is {self.q:g}; expected between 0.5 and 1"
             raise ValueError(msg)
+        if self.minimum < 1:
+            msg = f"minimum is {self.minimum}; expected 1 or more"
+            raise ValueError(msg)
 
     def summarise(self, context: FitContext) -> Mapping[str, Any]:
         """Quantile of a control tube, its standard error (Maritz-Jarrett by density), and its event count."""

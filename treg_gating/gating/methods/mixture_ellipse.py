@@ -36,8 +36,11 @@ class MixtureEllipse:
     minimum: int = argument(300, "fewest events to fit on", "events")
 
     def __post_init__(self) -> None:
-        if not (0 < self.mass < 1 and self.components >= 1):
-            msg = f"mass={self.mass:g}, components={self.components}: expected mass within 0 to 1, a component or more"
+        if not (0 < self.mass < 1 and self.components >= 1 and self.nu > 0 and self.minimum >= 1):
+            msg = (
+                f"mass={self.mass:g}, components={self.components}, nu={self.nu:g}, minimum={self.minimum}: "
+                "expected mass within 0 to 1, the others above 0"
+            )
             raise ValueError(msg)
 
     def fit(self, context: FitContext) -> MethodFit:

@@ -13,8 +13,6 @@ from treg_gating.gating.method import FitContext, MethodFit, argument
 
 __all__ = ["NegativePeak"]
 
-BOOTSTRAPS = 60
-
 
 @dataclass(frozen=True, slots=True)
 class NegativePeak:
@@ -31,6 +29,11 @@ class NegativePeak:
     k: float = argument(3.0, "standard deviations above the mode", "SD")
     adjust: float = argument(1.5, "factor on Silverman's bandwidth when the mode is sought")
     minimum: int = argument(200, "fewest events to fit on", "events")
+
+    def __post_init__(self) -> None:
+        if not (self.k > 0 and self.adjust > 0 and self.minimum >= 1):
+            msg = f"k={self.k:g}, adjust={self.adjust:g}, minimum={self.minimum}: expected all above 0"
+            raise ValueError(msg)
 
     def fit(self, context: FitContext) -> MethodFit:
         """Interval [mode + k SD, ∞)."""

@@ -32,8 +32,11 @@ class Tail:
     adjust: float = argument(1.5, "factor on Silverman's bandwidth")
 
     def __post_init__(self) -> None:
-        if self.side not in {"high", "low"} or not 0 < self.tolerance < 1:
-            msg = f"side is {self.side!r} (expected high or low), tolerance {self.tolerance:g} (expected 0 to 1)"
+        if self.side not in {"high", "low"} or not (0 < self.tolerance < 1 and self.adjust > 0):
+            msg = (
+                f"side is {self.side!r} (expected high or low), tolerance {self.tolerance:g} (expected 0 to 1), "
+                f"adjust {self.adjust:g} (expected above 0)"
+            )
             raise ValueError(msg)
 
     def fit(self, context: FitContext) -> MethodFit:

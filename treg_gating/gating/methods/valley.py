@@ -40,6 +40,17 @@ class Valley:
     low: float = argument(-np.inf, "lowest cut accepted", "gate units")
     high: float = argument(np.inf, "highest cut accepted", "gate units")
 
+    def __post_init__(self) -> None:
+        if not (0 < self.min_prominence < 1 and 0 < self.depth <= 1 and self.sigma >= 0 and self.adjust > 0):
+            msg = (
+                f"min_prominence={self.min_prominence:g}, depth={self.depth:g}, sigma={self.sigma:g}, "
+                f"adjust={self.adjust:g}: expected shares within 0 to 1, sigma 0 or more, adjust above 0"
+            )
+            raise ValueError(msg)
+        if not self.low < self.high:
+            msg = f"low={self.low:g}, high={self.high:g}: expected low below high"
+            raise ValueError(msg)
+
     def fit(self, context: FitContext) -> MethodFit:
         """Interval [cut, ∞) on the step's dimension; GateFitError where no valley is acceptable."""
         density = estimate_density(context.events[:, 0], adjust=self.adjust)
