@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -210,3 +211,15 @@ def test_result_is_column_major_and_read_only(read: Read, build: Build, floats: 
     assert events.flags.f_contiguous
     with pytest.raises(ValueError, match="read-only"):
         events[0, 0] = 1
+
+
+def test_a_kept_error_keeps_no_thread(
+    read: Read, build: Build, floats: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", 320)
+    before = threading.active_count()
+    floats[40:80] = 0
+    with pytest.raises(FCSError, match="E_ZERO_RUN") as caught:
+        read(build(floats))
+    assert threading.active_count() == before
+    assert caught.value.__traceback__ is not None

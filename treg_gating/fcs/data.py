@@ -7,8 +7,9 @@ channels, and only those.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -178,8 +179,9 @@ def decode_events(
 
     checks = Checks(decoder, decoded, layout.n_events, stored, inspection)
     ranges = Ranges(decoder, decoded, inspection)
-    with np.errstate(all="ignore"):
-        for first, last, raw in _chunks(source, origin + layout.begin, layout, digest, inspection):
+    pieces = _chunks(source, origin + layout.begin, layout, digest, inspection)
+    with np.errstate(all="ignore"), closing(pieces) as chunks:  # an error kept by the caller keeps no thread alive
+        for first, last, raw in chunks:
             rows = decoder.rows(raw, last - first)
             target = out[:, first:last]
             part = target if len(decoded) == len(wanted) else np.empty((len(decoded), last - first), out.dtype)
@@ -202,7 +204,7 @@ def _clock(parameters: Sequence[Parameter], wanted: Sequence[int]) -> list[int]:
 
 def _chunks(
     source: Source, begin: int, layout: Layout, digest: Digest, inspection: Inspection
-) -> Iterator[tuple[int, int, Array]]:
+) -> Generator[tuple[int, int, Array], None, None]:
     """DATA in pieces of whole events: first event, one past the last, bytes. Each is hashed while it is used."""
     events = max(16, CHUNK_BYTES * 8 // layout.event_bits // 16 * 16)
     if layout.n_events <= events or not digest.wanted:
