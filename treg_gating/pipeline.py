@@ -144,6 +144,9 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
         gate_interval={} if interval is None else {primary.numerator: interval},
         quality=ready.quality.numbers,
         margins=ready.quality.margins,
+        ends=ready.quality.ends,
+        removed=ready.quality.removed,
+        timeline=ready.quality.timeline,
     )
 
 

@@ -159,6 +159,10 @@ class SampleResult:
         standard error: (low, high).
     quality : numbers of the quality control ("margin_pct", "time_removed_pct", "singlet_pct" ...), percent.
     margins : raw range low ≤ x < high outside which an event is not ``clean``, by $PnN.
+    ends : percent of events at the lowest value and beyond the top of the range, by $PnN.
+    removed : stretches of time (first, last second) that quality control removed, ascending.
+    timeline : small arrays to draw: ``seconds`` (n + 1 edges), and by stretch ``rate`` (events per second),
+        ``fluorescence`` and ``scatter`` (shift against the tube, decades), ``removed`` (0 or 1); empty without Time.
     """
 
     tube_id: str
@@ -187,6 +191,9 @@ class SampleResult:
     gate_interval: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     quality: Mapping[str, float] = field(default_factory=dict)
     margins: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    ends: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    removed: tuple[tuple[float, float], ...] = ()
+    timeline: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def count(self, population: str) -> PopulationCount | None:
         """The count of a population, or None where the template has no such population."""
