@@ -95,11 +95,15 @@ class Statistics:
     multiplicity : "closed" (2-df F, then pairwise), "holm", "tukey", "min_test" or "none".
     strata : columns of the arm list that enter the models.
     responder_ratio : at least this multiple of the baseline is a responder (descriptive).
+    arms : names of the arms in the order of the tables; empty for alphabetical order. Names alone unblind nobody.
+    combination : the arm that the min test compares with every other.
     """
 
     multiplicity: str = "closed"
     strata: tuple[str, ...] = ()
     responder_ratio: float = 2.0
+    arms: tuple[str, ...] = ()
+    combination: str = ""
 
 
 @dataclass(frozen=True, slots=True)

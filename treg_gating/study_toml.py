@@ -22,7 +22,7 @@ _SECTIONS: Mapping[str, tuple[str, ...]] = {
     "endpoint": ("population", "denominator", "visit", "interval"),
     "visit": ("name", "day", "window", "baseline", "synonyms"),
     "limits": tuple(asdict(Limits())),
-    "statistics": ("multiplicity", "strata", "responder_ratio"),
+    "statistics": ("multiplicity", "strata", "responder_ratio", "arms", "combination"),
 }
 _CHOICES = {
     "interval": ("wilson", "clopper_pearson"),
@@ -115,11 +115,7 @@ class _Reader:
             visit=self._endpoint_visit(end, visits, notes),
             interval=self._choice("endpoint", end, "interval", "wilson"),
         )
-        statistics = Statistics(
-            multiplicity=self._choice("statistics", stats, "multiplicity", "closed"),
-            strata=self._texts(("statistics", 0, "strata"), stats.get("strata", [])),
-            responder_ratio=self._positive("statistics", stats, "responder_ratio", 2.0),
-        )
+        statistics = self._statistics(stats)
         notes += _overlaps(visits)
         return Study(
             id=self._text("study", head, "id", ""),
@@ -132,6 +128,24 @@ class _Reader:
             path=path,
             sha256=digest,
         )
+
+    def _statistics(self, table: Mapping[str, Any]) -> Statistics:
+        arms = self._texts(("statistics", 0, "arms"), table.get("arms", []))
+        combination = self._text("statistics", table, "combination", "")
+        multiplicity = self._choice("statistics", table, "multiplicity", "closed")
+        at = ("statistics", 0, "combination")
+        if combination and combination not in arms:
+            expected = "one of arms" + (": " + ", ".join(arms) if arms else "; list them in arms = [...]")
+            self.fault(at, f"not among the arms{_near(combination, arms)}", found=combination, expected=expected)
+        elif multiplicity == "min_test" and not combination:
+            self.fault(at, "the min test needs the combination's arm", expected="its name, as in arms")
+        if len(set(arms)) < len(arms):
+            self.fault(("statistics", 0, "arms"), "an arm is named twice", found=list(arms), expected="each once")
+        ratio = self._positive("statistics", table, "responder_ratio", 2.0)
+        if ratio == 0:
+            self.fault(("statistics", 0, "responder_ratio"), "every subject would respond", expected="above 0")
+        strata = self._texts(("statistics", 0, "strata"), table.get("strata", []))
+        return Statistics(multiplicity, strata, ratio, arms, combination)
 
     def _unknown_keys(self) -> None:
         for section, value in self.data.items():

@@ -31,6 +31,7 @@ __all__ = [
     "ReportWriter",
     "finish_run",
     "rebuild",
+    "record_of",
     "still_finished",
 ]
 
@@ -57,7 +58,7 @@ def finish_run(ledger: Ledger, folder: Path, run: str, write_report: ReportWrite
     """Make all outputs of a run and close it in the ledger."""
     row = ledger.run(run)
     ended = now()
-    record = _record(ledger, row, ended)
+    record = record_of(ledger, row, ended)
     closing = _write(folder, record, row, ended, write_report)
     ledger.end_run(run, "ended", closing, ended)
     return Finished(closing["exit_code"], tuple(closing["lines"]))
@@ -74,7 +75,7 @@ def rebuild(ledger: Ledger, folder: Path, write_report: ReportWriter | None) -> 
     if row is None:
         msg = f"{folder}: no run came to its end here. Run 'treg-gating run' first"
         raise RunStateError(msg)
-    record = _record(ledger, row, row.ended)
+    record = record_of(ledger, row, row.ended)
     closing = _write(folder, record, row, row.ended, write_report)
     return Finished(closing["exit_code"], tuple(closing["lines"]))
 
@@ -95,7 +96,8 @@ def still_finished(
     return Finished(row.closing["exit_code"], tuple(row.closing["lines"]))
 
 
-def _record(ledger: Ledger, row: RunRow, ended: str) -> RunRecord:
+def record_of(ledger: Ledger, row: RunRow, ended: str) -> RunRecord:
+    """The record of a run, from the ledger alone."""
     plan = decode(row.plan)
     cohort = decode(row.cohort) if row.cohort.text else {"notes": (), "consensus": {}}
     results: dict[str, SampleResult] = {

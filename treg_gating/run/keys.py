@@ -25,7 +25,7 @@ __all__ = ["canonical", "code_version", "digest", "environment", "file_sha256", 
 _BLOCK = 1 << 20
 _OPEN, _NOT_REGULAR = "E_OPEN", "E_NOT_REGULAR"
 # Parts of the package that cannot change a number; everything else is hashed into the code's version.
-_NOT_SCIENCE = ("__main__", "cli", "report", "interchange", "simulate", "run")
+_NOT_SCIENCE = ("__main__", "cli", "report", "interchange", "simulate", "run", "statistics")
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "flowutils")
 _PATHS = frozenset({"path", "row", "spillover_csv"})
 

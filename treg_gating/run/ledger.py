@@ -157,6 +157,11 @@ class Ledger:
             )
             audit.append(database, run=run, what="run ended", new=hashlib.sha256(text.encode()).hexdigest(), why=state)
 
+    def note(self, run: str, what: str, *, subject: str = "", new: str = "", why: str = "") -> None:
+        """Add an act of a person to the audit trail, such as the unblinding before the analysis."""
+        with self._transaction() as database:
+            audit.append(database, run=run, what=what, subject=subject, new=new, why=why)
+
     def mark_running(self, run: str, tube_ids: Sequence[str]) -> None:
         """Note that work on these tubes has begun."""
         with self._transaction() as database:

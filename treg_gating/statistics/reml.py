@@ -162,7 +162,7 @@ def _move(score: Floats, observed: Floats, expected: Floats) -> tuple[Floats, fl
             np.linalg.cholesky(information)
         except np.linalg.LinAlgError:
             continue
-        move: Floats = np.linalg.solve(information, score)
+        move = np.asarray(np.linalg.solve(information, score), dtype=np.float64)
         return move, float(score @ move)
     msg = "the information on the covariance is singular"
     raise NotEstimableError(msg)
@@ -193,7 +193,7 @@ def _finished(
     except np.linalg.LinAlgError:
         msg = f"{structure.label} covariance: the information at the maximum is not positive definite"
         raise NotEstimableError(msg) from None
-    inverse: Floats = np.linalg.inv(observed)
+    inverse = np.asarray(np.linalg.inv(observed), dtype=np.float64)
     return RemlFit(theta, sigma, state.beta, state.covariance, state.minus2, inverse, slopes, steps)
 
 
