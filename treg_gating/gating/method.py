@@ -86,7 +86,12 @@ class Learner:
 
 
 class GatingMethod(Protocol):
-    """Parameters in a frozen dataclass, and a fit."""
+    """Parameters in a frozen dataclass, and a fit.
+
+    What a template may write beside a method is asked of optional attributes: ``dimensions`` (how many it takes;
+    else one or two), ``can_be_shared`` (False where its gates have no consensus), ``markers`` (columns it fetches, in
+    their order) and ``control`` (the marker its control tube leaves out).
+    """
 
     def fit(self, context: FitContext) -> MethodFit:
         """Gate for these events; GateFitError where they do not support one."""

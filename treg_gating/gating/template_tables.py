@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -46,17 +46,17 @@ def read_table(path: Path, faults: list[InputError]) -> list[Row]:
     except (OSError, UnicodeDecodeError) as error:
         faults.append(InputError(f"cannot be read: {error}", file=str(path)))
         return []
-    reader = csv.reader(text.splitlines())
     rows: list[Row] = []
     header: list[str] | None = None
-    for cells in reader:
-        line = reader.line_num
-        values = [cell.strip() for cell in cells]
+    for line, values in _lines(path, text, faults):
         if not any(values) or values[0].startswith("#"):
             continue
         if header is None:
             header = [value.lower() for value in values]
-            faults.extend(_header_faults(path, line, header, wanted))
+            found = _header_faults(path, line, header, wanted)
+            faults.extend(found)
+            if found:
+                return []  # every row would be at fault for the same reason
             continue
         if len(values) > len(header):
             msg = f"{len(values)} cells under {len(header)} columns (a comma inside a cell needs quotation marks)"
@@ -67,10 +67,28 @@ def read_table(path: Path, faults: list[InputError]) -> list[Row]:
     return rows
 
 
+def _lines(path: Path, text: str, faults: list[InputError]) -> Iterator[tuple[int, list[str]]]:
+    """Cells of every line with its number, as an editor counts; a cell does not run over lines."""
+    for number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), start=1):
+        if line.lstrip().startswith("#"):
+            continue  # a comment may hold anything
+        try:
+            for cells in csv.reader([line], strict=True):
+                yield number, [cell.strip() for cell in cells]
+        except csv.Error as error:
+            msg = f"cannot be read as comma-separated cells ({error}); is a quotation mark left open?"
+            faults.append(InputError(msg, file=str(path), where=str(number), found=repr(line[:60])))
+
+
 def _header_faults(path: Path, line: int, header: list[str], wanted: Iterable[str]) -> list[InputError]:
     missing = [name for name in wanted if name not in header and name not in OPTIONAL]
+    if missing and len(header) == 1 and ";" in header[0]:
+        msg = "cells are separated by semicolons"
+        return [InputError(msg, file=str(path), where=str(line), expected="commas (the cells hold semicolons)")]
     unknown = [name for name in header if name not in wanted]
+    twice = sorted({name for name in header if header.count(name) > 1})
     faults = [InputError(f"column {name!r} is missing", file=str(path), where=str(line)) for name in missing]
+    faults += [InputError(f"column {name!r} stands twice", file=str(path), where=str(line)) for name in twice]
     for name in unknown:
         msg = f"unknown column {name!r}"
         faults.append(InputError(msg, file=str(path), where=str(line), action=suggestion(name, wanted)))

@@ -32,6 +32,7 @@ class ControlQuantile:
     minimum: int = argument(2000, "fewest events of the control in the parent", "events")
 
     learns_from: ClassVar[str] = "controls"
+    dimensions: ClassVar[tuple[int, ...]] = (1,)
 
     def __post_init__(self) -> None:
         if not 0.5 < self.q < 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -21,6 +22,8 @@ class Fixed:
 
     low: float = argument(-np.inf, "events below are outside", "gate units")
     high: float = argument(np.inf, "events at or above are outside", "gate units")
+
+    dimensions: ClassVar[tuple[int, ...]] = (1,)
 
     def __post_init__(self) -> None:
         if not self.low < self.high or not (np.isfinite(self.low) or np.isfinite(self.high)):

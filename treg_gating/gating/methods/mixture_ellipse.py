@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,8 @@ class MixtureEllipse:
     seed: str = argument("CD3", "marker whose bright events point out the target; empty for none")
     nu: float = argument(8.0, "degrees of freedom of the t distributions")
     minimum: int = argument(300, "fewest events to fit on", "events")
+
+    dimensions: ClassVar[tuple[int, ...]] = (2,)
 
     def __post_init__(self) -> None:
         if not (0 < self.mass < 1 and self.components >= 1 and self.nu > 0 and self.minimum >= 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -29,6 +30,8 @@ class NegativePeak:
     k: float = argument(3.0, "standard deviations above the mode", "SD")
     adjust: float = argument(1.5, "factor on Silverman's bandwidth when the mode is sought")
     minimum: int = argument(200, "fewest events to fit on", "events")
+
+    dimensions: ClassVar[tuple[int, ...]] = (1,)
 
     def __post_init__(self) -> None:
         if not (self.k > 0 and self.adjust > 0 and self.minimum >= 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,9 @@ class SingletBand:
 
     level: float = argument(0.99, "share of the singlets the band keeps")
     minimum: int = argument(100, "fewest events to fit on", "events")
+
+    dimensions: ClassVar[tuple[int, ...]] = (2,)
+    can_be_shared: ClassVar[bool] = False  # a polygon has no median
 
     def __post_init__(self) -> None:
         if not 0.5 < self.level < 1:

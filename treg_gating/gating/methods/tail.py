@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -30,6 +31,8 @@ class Tail:
     tolerance: float = argument(0.01, "share of the steepest slope at which the flank has run out")
     side: str = argument("high", "flank of the peak: high or low")
     adjust: float = argument(1.5, "factor on Silverman's bandwidth")
+
+    dimensions: ClassVar[tuple[int, ...]] = (1,)
 
     def __post_init__(self) -> None:
         if self.side not in {"high", "low"} or not (0 < self.tolerance < 1 and self.adjust > 0):

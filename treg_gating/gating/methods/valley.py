@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,8 @@ class Valley:
     adjust: float = argument(1.0, "factor on Silverman's bandwidth")
     low: float = argument(-np.inf, "lowest cut accepted", "gate units")
     high: float = argument(np.inf, "highest cut accepted", "gate units")
+
+    dimensions: ClassVar[tuple[int, ...]] = (1,)
 
     def __post_init__(self) -> None:
         if not (0 < self.min_prominence < 1 and 0 < self.depth <= 1 and self.sigma >= 0 and self.adjust > 0):
