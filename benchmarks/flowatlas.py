@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--no-pictures", action="store_true")
     arguments = parser.parse_args()
     compared = compare(arguments.data)
-    tables = {"counts": counts_table(compared), "events": events_table(compared)}
+    tables = {"counts": counts_table(compared), "events": events_table(compared), "medians": medians_table(compared)}
     for table in tables.values():
         print(table, end="\n\n")
     page = arguments.docs / "flowatlas.md"
@@ -175,6 +175,39 @@ def events_table(compared: list[Compared]) -> str:
         numbers = (both, not_cd4, above, dim, gained & ~theirs["cd4_t"], gained & theirs["cd4_t"])
         rows.append(f"| {file.name} | " + " | ".join(f"{int(mask.sum()):,}" for mask in numbers) + f" | {f1:.2f} |")
     return "\n".join(rows)
+
+
+def medians_table(compared: list[Compared]) -> str:
+    """What the events are that only the template calls Treg, among the authors' CD4 T cells; linear units."""
+    rows = [
+        "| file | FOXP3: our cut, left edge of its polygon | CD127: upper edge of its polygon there | "
+        "only ours, n | their CD25 | CD127 | FOXP3 | all CD4 T: CD25 | CD127 |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for file in compared:
+        if file.ours["treg"] is None:
+            continue
+        corners = np.array(file.manual.vertices)
+        foxp3, cd127 = (scale.inverse(corners[:, i]) for i, scale in enumerate(file.manual_scales))
+        # The polygon's left side is that of its three leftmost corners; its upper edge begins at the highest of them.
+        left = np.argsort(foxp3)[:3]
+        cut = float(file.scales["FOXP3"].inverse(file.gates["treg"].low))
+        extra = file.ours["treg"] & file.theirs["cd4_t"] & ~file.theirs["treg"]
+        told = [_medians(file, extra), _medians(file, file.theirs["cd4_t"])]
+        rows.append(
+            f"| {file.name} | {cut:,.0f}, {foxp3[left].min():,.0f} to {foxp3[left].max():,.0f} | "
+            f"{cd127[left].max():,.0f} | {int(extra.sum())} | {told[0]['CD25']} | {told[0]['CD127']} | "
+            f"{told[0]['FOXP3']} | {told[1]['CD25']} | {told[1]['CD127']} |"
+        )
+    return "\n".join(rows)
+
+
+def _medians(file: Compared, mask: Any) -> dict[str, str]:
+    names = ("CD25", "CD127", "FOXP3")
+    if not mask.any():
+        return dict.fromkeys(names, "–")
+    values = np.median(file.view.values(names, np.flatnonzero(mask)), axis=0)
+    return {name: f"{float(file.scales[name].inverse(x)):,.0f}" for name, x in zip(names, values, strict=True)}
 
 
 def draw(compared: list[Compared], folder: Path) -> None:

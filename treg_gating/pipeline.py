@@ -146,6 +146,7 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
         margins=ready.quality.margins,
         ends=ready.quality.ends,
         removed=ready.quality.removed,
+        clock=next((channel.name for channel in ready.sample.channels if channel.is_time), ""),
         timeline=ready.quality.timeline,
     )
 

@@ -16,7 +16,8 @@ from treg_gating.fcs import read_fcs, read_header
 from treg_gating.gating.gates import Ellipse, Polygon
 from treg_gating.gating.results import GateStatus
 from treg_gating.interchange.flowjo import WorkspaceTemplate, compare_counts, import_flowjo, markers_from_workspace
-from treg_gating.interchange.flowjo_export import ellipse_polygon, export_flowjo
+from treg_gating.interchange.flowjo_export import export_flowjo
+from treg_gating.interchange.flowjo_parts import ellipse_polygon
 from treg_gating.pipeline import RunSettings, between_passes, first_pass, second_pass
 from treg_gating.samplesheet import Tube
 from treg_gating.study import default_study

@@ -73,6 +73,8 @@ def test_simulated_tubes_event_by_event(simulated: Any, tmp_path: Path, flowkit_
         assert odd == dict.fromkeys(odd, 0)
         assert export.left_out == ()
         assert 0 < tube.result.count("clean").n < tube.result.n_events
+        assert export.notes == ()
+    assert any(tube.result.removed for tube in simulated)  # stretches of time are among what was compared
 
 
 def test_real_tubes_event_by_event(flowatlas: Any, tmp_path: Path, flowkit_masks: Any) -> None:

@@ -21,7 +21,7 @@ UNSUPPORTED = {
     "RatRange1": "a ratio of two channels",
     "RatRange1a": "a ratio of two channels",
     "RatRange2": "a ratio of two channels",
-    "Ellipsoid3D": "covariance is not positive definite",
+    "Ellipsoid3D": "covariance",
 }
 OTHER_NAMES = {"ParRectangle1": "ParQuadRect"}
 

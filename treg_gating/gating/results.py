@@ -161,6 +161,7 @@ class SampleResult:
     margins : raw range low ≤ x < high outside which an event is not ``clean``, by $PnN.
     ends : percent of events at the lowest value and beyond the top of the range, by $PnN.
     removed : stretches of time (first, last second) that quality control removed, ascending.
+    clock : $PnN of the channel that counts time; empty without one.
     timeline : small arrays to draw: ``seconds`` (n + 1 edges), and by stretch ``rate`` (events per second),
         ``fluorescence`` and ``scatter`` (shift against the tube, decades), ``removed`` (0 or 1); empty without Time.
     """
@@ -193,6 +194,7 @@ class SampleResult:
     margins: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     ends: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     removed: tuple[tuple[float, float], ...] = ()
+    clock: str = ""
     timeline: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def count(self, population: str) -> PopulationCount | None:

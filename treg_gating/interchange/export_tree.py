@@ -37,6 +37,7 @@ class ExportNode:
     inside : False for the events of the parent outside the gate.
     terms : for combinations, alternatives of (population, wanted) pairs, all of them nodes above it.
     ranges : for ``clean``, raw ranges low ≤ x < high by $PnN.
+    without : for ``clean``, ranges ($PnN, low, high) of the clock whose events are left out.
     """
 
     population: str
@@ -45,6 +46,7 @@ class ExportNode:
     inside: bool = True
     terms: tuple[Term, ...] = ()
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    without: tuple[tuple[str, float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,25 +96,39 @@ def build_tree(result: SampleResult) -> ExportTree:
 def _clean(result: SampleResult) -> tuple[ExportNode | None, list[str]]:
     """Quality control as ranges of raw values, and a note on what they do not say."""
     notes: list[str] = []
-    removed = _by_other_means(result)
+    # A clock that ran over was joined before it was looked at; the file's own times are others.
+    joined = any(flag.code == "CLOCK" for flag in result.flags)
+    stretches = () if joined or not result.clock else result.removed
+    without = tuple((result.clock, _between(first), _between(last)) for first, last in stretches)
+    removed = _by_other_means(result, time=bool(without))
     if removed:
         notes.append(
-            f"quality control left out {removed} events that no gate on values can express (stretches of time); "
-            "counts of this file's gates include them"
+            f"quality control left out {removed} events that no gate on values can express; the gates written here "
+            "count them"
         )
     if not result.margins:
         return None, notes
-    return ExportNode(CLEAN, None, ranges=dict(result.margins)), notes
+    return ExportNode(CLEAN, None, ranges=dict(result.margins), without=without), notes
 
 
-def _by_other_means(result: SampleResult) -> int:
+def _between(bound: float) -> float:
+    """The place halfway below the least float32 not under `bound`.
+
+    Times are kept as float32; other programs hold the same times as float64, up to half a step lower.
+    """
+    at = np.float32(bound)
+    at = at if float(at) >= bound else np.nextafter(at, np.float32(np.inf))
+    return (float(at) + float(np.nextafter(at, np.float32(-np.inf)))) / 2
+
+
+def _by_other_means(result: SampleResult, *, time: bool) -> int:
     """Events that quality control removed beyond those outside the ranges that are written."""
     clean = result.count(CLEAN)
     if clean is None or clean.n is None:
         return 0
-    share = result.quality.get("margin_pct", 0.0) / 100 if result.margins else 0.0
-    outside = round(share * result.n_events)
-    return max(0, result.n_events - clean.n - outside)
+    share = result.quality.get("margin_pct", 0.0) if result.margins else 0.0
+    share += result.quality.get("time_removed_pct", 0.0) if result.margins and time else 0.0
+    return max(0, result.n_events - clean.n - round(share / 100 * result.n_events))
 
 
 def _node(

@@ -18,7 +18,6 @@ import numpy as np
 
 from treg_gating.errors import InputError
 from treg_gating.fcs import read_header
-from treg_gating.foreign_scales import Biex, FlowJoLog
 from treg_gating.gating.gates import Ellipse, Gate, HalfPlane, Interval, Polygon, Rectangle
 from treg_gating.gating.results import SampleResult
 from treg_gating.interchange.export_tree import (
@@ -28,13 +27,20 @@ from treg_gating.interchange.export_tree import (
     half_plane_polygon,
     transforms_of,
 )
-from treg_gating.interchange.xml_text import DATA, GATING, TRANSFORMS, number
-from treg_gating.transforms import Asinh, Linear, Logicle, Transform
+from treg_gating.interchange.flowjo_parts import (
+    ELLIPSE_CORNERS,
+    PREFIX,
+    add_keywords,
+    add_scales,
+    add_spillover,
+    ellipse_polygon,
+    sub,
+)
+from treg_gating.interchange.xml_text import DATA, GATING, TRANSFORMS, data, gating, number
+from treg_gating.transforms import Linear, Transform
 
-__all__ = ["ELLIPSE_CORNERS", "WorkspaceExport", "ellipse_polygon", "export_flowjo"]
+__all__ = ["WorkspaceExport", "export_flowjo"]
 
-ELLIPSE_CORNERS = 512
-PREFIX = "Comp-"
 GROUP = "All Samples"
 
 
@@ -73,14 +79,14 @@ def export_flowjo(results: Iterable[SampleResult], path: str | Path, files: Mapp
         raise InputError(msg, file=str(path))
     target = Path(path)
     root = _workspace_element()
-    group = _sub(_sub(root.find("Groups"), "GroupNode", name=GROUP, annotation="", owningGroup=GROUP), "Group")
+    group = sub(sub(root.find("Groups"), "GroupNode", name=GROUP, annotation="", owningGroup=GROUP), "Group")
     group.set("name", GROUP)
-    references = _sub(group, "SampleRefs")
+    references = sub(group, "SampleRefs")
     samples, left_out, notes = {}, [], []
     for number_of, result in enumerate(done, start=1):
         sample = _Sample(result, files[result.tube_id], str(number_of), target.parent)
         root.find("SampleList").append(sample.element)
-        _sub(references, "SampleRef", sampleID=str(number_of))
+        sub(references, "SampleRef", sampleID=str(number_of))
         samples[result.tube_id] = sample.name
         left_out += [(result.tube_id, *entry) for entry in sample.tree.left_out]
         notes += [(result.tube_id, note) for note in (*sample.tree.notes, *sample.notes)]
@@ -88,21 +94,6 @@ def export_flowjo(results: Iterable[SampleResult], path: str | Path, files: Mapp
     temporary.write_bytes(etree.tostring(root, encoding="utf-8", xml_declaration=True, pretty_print=True))
     temporary.replace(target)
     return WorkspaceExport(target, samples, tuple(left_out), tuple(notes))
-
-
-def ellipse_polygon(gate: Ellipse, corners: int = ELLIPSE_CORNERS) -> Polygon:
-    """Polygon of the same area as an ellipse, its corners just outside it.
-
-    With 512 corners the two outlines differ by less than one part in 75,000 of the radius.
-    """
-    if len(gate.dims) != 2:
-        msg = f"ellipsoid on {len(gate.dims)} dimensions"
-        raise ValueError(msg)
-    angle = 2 * np.pi * np.arange(corners) / corners
-    stretch = np.sqrt(2 * np.pi / corners / np.sin(2 * np.pi / corners))
-    circle = np.column_stack([np.cos(angle), np.sin(angle)]) * stretch * np.sqrt(gate.distance_square)
-    points = np.array(gate.mean) + circle @ np.linalg.cholesky(np.array(gate.covariance)).T
-    return Polygon(gate.dims, tuple((float(x), float(y)) for x, y in points))
 
 
 def _workspace_element() -> Any:
@@ -114,7 +105,7 @@ def _workspace_element() -> Any:
     for key, value in {"version": "20.0", "modDate": stamp, "flowJoVersion": "10.7.1", "curGroup": GROUP}.items():
         root.set(key, value)
     for part in ("Matrices", "Groups", "SampleList"):
-        _sub(root, part)
+        sub(root, part)
     return root
 
 
@@ -132,53 +123,22 @@ class _Sample:
         self.detector = {marker: channel for marker, channel, _ in result.panel}
         self.raw = {marker for marker, _, how in result.panel if how == "raw"}
         matrix = result.spillover or {"channels": (), "matrix": ()}
-        self.dyes, self.matrix = list(matrix["channels"]), matrix["matrix"]
+        self.dyes = list(matrix["channels"])
         self.notes: list[str] = []
         self.paths: dict[str, tuple[str, ...]] = {}
         self.gates = 0
         self.element = etree.Element("Sample", nsmap={"gating": GATING, "data-type": DATA, "transforms": TRANSFORMS})
         uri = quote(Path(os.path.relpath(file.resolve(), folder.resolve())).as_posix())
-        _sub(self.element, "DataSet", uri=uri, sampleID=identifier)
-        self._scales(_sub(self.element, "Transformations"))
-        self._keywords(_sub(self.element, "Keywords"))
+        sub(self.element, "DataSet", uri=uri, sampleID=identifier)
+        add_scales(sub(self.element, "Transformations"), self.transforms, self.detector, self.dyes, result.file)
+        add_keywords(sub(self.element, "Keywords"), self.header)
         if self.dyes:
-            self._spillover()
+            add_spillover(self.element, self.dyes, matrix["matrix"])
         about = {"name": self.name, "annotation": "", "owningGroup": "", "sampleID": identifier}
-        node = _sub(self.element, "SampleNode", **about, count=str(result.n_events))
-        self.below: dict[str | None, Any] = {None: _sub(node, "Subpopulations")}
+        node = sub(self.element, "SampleNode", **about, count=str(result.n_events))
+        self.below: dict[str | None, Any] = {None: sub(node, "Subpopulations")}
         for population in self.tree.nodes:
             self._population(population)
-
-    def _scales(self, parent: Any) -> None:
-        for name, transform in self.transforms.items():
-            if isinstance(transform, Linear):
-                continue
-            kind, numbers = _scale(transform, self.result.file)
-            channel = self.detector[name]
-            for parameter in (channel, PREFIX + channel) if channel in self.dyes else (channel,):
-                scale = _sub(parent, _t(kind))
-                for key, value in {"length": "256", **numbers}.items():
-                    scale.set(_t(key), value)
-                _sub(scale, _d("parameter")).set(_d("name"), parameter)
-
-    def _keywords(self, parent: Any) -> None:
-        words = {"FJ_FCS_VERSION": self.header.version.removeprefix("FCS")[:1], **self.header.keywords}
-        for key, value in words.items():
-            _sub(parent, "Keyword", name=_text(key), value=_text(value))
-
-    def _spillover(self) -> None:
-        about = {"spectral": "0", "prefix": PREFIX, "suffix": "", "name": "treg-gating", "version": "FlowJo-10.7.1"}
-        matrix = _sub(self.element, _t("spilloverMatrix"), **about)
-        names = _sub(matrix, _d("parameters"))
-        for dye in self.dyes:
-            _sub(names, _d("parameter"), userProvidedCompInfix=PREFIX + dye).set(_d("name"), dye)
-        for dye, row in zip(self.dyes, self.matrix, strict=True):
-            spill = _sub(matrix, _t("spillover"), userProvidedCompInfix=PREFIX + dye)
-            spill.set(_d("parameter"), dye)
-            for detector, value in zip(self.dyes, row, strict=True):
-                coefficient = _sub(spill, _t("coefficient"))
-                coefficient.set(_d("parameter"), detector)
-                coefficient.set(_t("value"), number(value))
 
     def _population(self, node: ExportNode) -> None:
         if node.ranges:
@@ -211,17 +171,21 @@ class _Sample:
                 f"{CLEAN}: events at the top of the range of a fluorescence detector are not left out: in a workspace, "
                 "gates on compensated detectors cannot ask for raw values"
             )
-        names, parent = list(ranges), node.parent
-        if not names:
-            self.paths[CLEAN], self.below[CLEAN] = (), self.below[None]
-            return
-        for first in range(0, len(names), 2):
-            pair = tuple(names[first : first + 2])
+        names = list(ranges)
+        parts: list[tuple[str, Interval | Rectangle, bool]] = []
+        for pair in (tuple(names[first : first + 2]) for first in range(0, len(names), 2)):
             low, high = zip(*(ranges[name] for name in pair), strict=True)
             gate = Rectangle(pair, low, high) if len(pair) == 2 else Interval(pair, low[0], high[0])
-            last = first + 2 >= len(names)
-            population = CLEAN if last else f"{CLEAN} {', '.join(pair)}"
-            self._drawn(population, parent, gate, inside=True, raw=True)
+            parts.append((f"{CLEAN} {', '.join(pair)}", gate, True))
+        for clock, begin, end in node.without:
+            parts.append((f"{CLEAN} without {begin:.4g} to {end:.4g} s", Interval((clock,), begin, end), False))
+        if not parts:
+            self.paths[CLEAN], self.below[CLEAN] = (), self.below[None]
+            return
+        parent = node.parent
+        for i, (name, gate, inside) in enumerate(parts, start=1):
+            population = CLEAN if i == len(parts) else name
+            self._drawn(population, parent, gate, inside=inside, raw=True)
             parent = population
 
     def _drawn(
@@ -234,12 +198,12 @@ class _Sample:
         raw: bool = False,
     ) -> None:
         holder = self._node("Population", population, parent)
-        box = _sub(holder, "Gate")
+        box = sub(holder, "Gate")
         self.gates += 1
-        box.set(_g("id"), f"ID{self.identifier}{self.gates:05d}")
+        box.set(gating("id"), f"ID{self.identifier}{self.gates:05d}")
         kind = "PolygonGate" if isinstance(gate, Polygon) else "RectangleGate"
-        shape = _sub(box, _g(kind), eventsInside="1" if inside else "0", quadID="-1", gateResolution="256")
-        shape.set(_g("id"), f"ID{self.identifier}{self.gates:05d}")
+        shape = sub(box, gating(kind), eventsInside="1" if inside else "0", quadID="-1", gateResolution="256")
+        shape.set(gating("id"), f"ID{self.identifier}{self.gates:05d}")
         names = list(gate.dims)
         if self.raw & set(names):
             msg = "in a workspace, gates on compensated detectors cannot ask for raw values"
@@ -247,20 +211,20 @@ class _Sample:
         channels = names if raw else [self.detector[name] for name in names]
         scales: list[Transform] = [Linear() if raw else self.transforms[name] for name in names]
         for i, channel in enumerate(channels):
-            dimension = _sub(shape, _g("dimension"))
+            dimension = sub(shape, gating("dimension"))
             if not isinstance(gate, Polygon):
                 for key, bound in (("min", np.atleast_1d(gate.low)[i]), ("max", np.atleast_1d(gate.high)[i])):
                     if np.isfinite(bound):
-                        dimension.set(_g(key), number(scales[i].inverse(bound).item()))
+                        dimension.set(gating(key), number(scales[i].inverse(bound).item()))
             shown = PREFIX + channel if channel in self.dyes and not raw else channel
-            _sub(dimension, _d("fcs-dimension")).set(_d("name"), shown)
+            sub(dimension, data("fcs-dimension")).set(data("name"), shown)
         if isinstance(gate, Polygon):
             corners = np.array(gate.vertices)
             linear = np.column_stack([scale.inverse(corners[:, i]) for i, scale in enumerate(scales)])
             for corner in linear:
-                vertex = _sub(shape, _g("vertex"))
+                vertex = sub(shape, gating("vertex"))
                 for value in corner:
-                    _sub(vertex, _g("coordinate")).set(_d("value"), number(value))
+                    sub(vertex, gating("coordinate")).set(data("value"), number(value))
 
     def _node(self, kind: str, population: str, parent: str | None) -> Any:
         """The element of a population under its parent, and its own list of children."""
@@ -268,7 +232,7 @@ class _Sample:
         self.paths[population] = path
         count = self.result.count(population)
         known = {"count": str(count.n)} if count is not None and count.n is not None else {}
-        holder = _sub(self._children(parent), kind, name=path[-1], annotation="", owningGroup="", expanded="1", **known)
+        holder = sub(self._children(parent), kind, name=path[-1], annotation="", owningGroup="", expanded="1", **known)
         self.below[population] = holder
         return holder
 
@@ -277,7 +241,7 @@ class _Sample:
         if element.tag == "Subpopulations":
             return element
         found = element.find("Subpopulations")
-        return found if found is not None else _sub(element, "Subpopulations")
+        return found if found is not None else sub(element, "Subpopulations")
 
     def _combination(self, node: ExportNode) -> None:
         """Alternatives of conjunctions, each operand a population; what is negated gets a population of its own."""
@@ -305,46 +269,6 @@ class _Sample:
 
     def _boolean(self, kind: str, population: str, parent: str | None, operands: Sequence[str]) -> None:
         holder = self._node(kind, population, parent)
-        dependents = _sub(holder, "Dependents")
+        dependents = sub(holder, "Dependents")
         for operand in operands:
-            _sub(dependents, "Dependent", name="/".join(self.paths[operand]))
-
-
-def _scale(transform: Transform, file: str) -> tuple[str, dict[str, str]]:
-    """FlowJo's element for a scale, and its attributes."""
-    if isinstance(transform, Logicle):
-        numbers = {"T": transform.t, "W": transform.w, "M": transform.m, "A": transform.a}
-        return "logicle", {key: number(value) for key, value in numbers.items()}
-    if isinstance(transform, Asinh):
-        top = transform.cofactor * float(np.sinh(transform.scale))
-        numbers = {"T": top, "M": transform.scale / float(np.log(10)), "A": 0.0, "W": 0.0, "maxRange": top}
-        return "fasinh", {key: number(value) for key, value in numbers.items()}
-    if isinstance(transform, Biex):
-        numbers = {"maxRange": transform.top, "neg": transform.negative, "width": transform.width}
-        return "biex", {key: number(value) for key, value in {**numbers, "pos": transform.positive}.items()}
-    if isinstance(transform, FlowJoLog):
-        return "log", {"offset": number(transform.offset), "decades": number(transform.decades)}
-    msg = f"FlowJo has no scale like {type(transform).__name__}"
-    raise InputError(msg, file=file)
-
-
-def _sub(parent: Any, tag: str, **attributes: str) -> Any:
-    from lxml import etree
-
-    return etree.SubElement(parent, tag, attributes)
-
-
-def _text(value: str) -> str:
-    return "".join(char if char.isprintable() else " " for char in value)
-
-
-def _g(name: str) -> str:
-    return f"{{{GATING}}}{name}"
-
-
-def _t(name: str) -> str:
-    return f"{{{TRANSFORMS}}}{name}"
-
-
-def _d(name: str) -> str:
-    return f"{{{DATA}}}{name}"
+            sub(dependents, "Dependent", name="/".join(self.paths[operand]))

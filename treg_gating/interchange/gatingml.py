@@ -27,7 +27,17 @@ from treg_gating.interchange.export_tree import (
     half_plane_polygon,
     transforms_of,
 )
-from treg_gating.interchange.xml_text import DATA, GATING, TRANSFORMS, number, unique_ids
+from treg_gating.interchange.xml_text import (
+    DATA,
+    GATING,
+    TRANSFORMS,
+    data,
+    gating,
+    number,
+    printable,
+    transforms,
+    unique_ids,
+)
 from treg_gating.transforms import Asinh, Linear, Logicle, Transform
 
 __all__ = ["GateExport", "export_gatingml", "export_run", "safe_file_name"]
@@ -121,7 +131,7 @@ class _Document:
         matrix = result.spillover or {"channels": (), "matrix": ()}
         self.dyes, self.matrix = list(matrix["channels"]), matrix["matrix"]
         self.root = etree.Element(
-            _g("Gating-ML"), nsmap={"gating": GATING, "transforms": TRANSFORMS, "data-type": DATA}
+            gating("Gating-ML"), nsmap={"gating": GATING, "transforms": TRANSFORMS, "data-type": DATA}
         )
         used = dict.fromkeys(name for node in tree.nodes if node.gate for name in node.gate.dims)
         scaled = [name for name in used if not isinstance(self.transforms[name], Linear)]
@@ -143,7 +153,7 @@ class _Document:
     def _about(self) -> None:
         from treg_gating import __version__
 
-        info = self._etree.SubElement(self.root, _d("custom_info"))
+        info = self._etree.SubElement(self.root, data("custom_info"))
         about = {
             "program": f"treg-gating {__version__}",
             "tube": self.result.tube_id,
@@ -152,14 +162,14 @@ class _Document:
             "compensation": self.result.compensation,
         }
         for key, text in about.items():
-            self._etree.SubElement(info, key).text = _printable(text)
+            self._etree.SubElement(info, key).text = printable(text)
         for note in self.tree.notes:
-            self._etree.SubElement(info, "note").text = _printable(note)
+            self._etree.SubElement(info, "note").text = printable(note)
         for population, reason in self.tree.left_out:
-            self._etree.SubElement(info, "left_out").text = _printable(f"{population}: {reason}")
+            self._etree.SubElement(info, "left_out").text = printable(f"{population}: {reason}")
 
     def _transformation(self, identifier: str, transform: Transform) -> None:
-        element = self._etree.SubElement(self.root, _t("transformation"), {_t("id"): identifier})
+        element = self._etree.SubElement(self.root, transforms("transformation"), {transforms("id"): identifier})
         if isinstance(transform, Logicle):
             kind, numbers = "logicle", {"T": transform.t, "W": transform.w, "M": transform.m, "A": transform.a}
         elif isinstance(transform, Asinh):
@@ -169,25 +179,25 @@ class _Document:
         else:
             msg = f"{type(transform).__name__} does not exist in Gating-ML 2.0"
             raise InputError(msg, file=self.result.file, action="Export to a FlowJo workspace instead")
-        self._etree.SubElement(element, _t(kind), {_t(key): number(value) for key, value in numbers.items()})
+        self._etree.SubElement(
+            element, transforms(kind), {transforms(key): number(value) for key, value in numbers.items()}
+        )
 
     def _spectrum_matrix(self) -> None:
-        element = self._etree.SubElement(self.root, _t("spectrumMatrix"), {_t("id"): MATRIX})
+        element = self._etree.SubElement(self.root, transforms("spectrumMatrix"), {transforms("id"): MATRIX})
         for kind in ("fluorochromes", "detectors"):
-            part = self._etree.SubElement(element, _t(kind))
+            part = self._etree.SubElement(element, transforms(kind))
             for name in self.dyes:
-                self._etree.SubElement(part, _d("fcs-dimension"), {_d("name"): name})
+                self._etree.SubElement(part, data("fcs-dimension"), {data("name"): name})
         for row in self.matrix:
-            spectrum = self._etree.SubElement(element, _t("spectrum"))
+            spectrum = self._etree.SubElement(element, transforms("spectrum"))
             for value in row:
-                self._etree.SubElement(spectrum, _t("coefficient"), {_t("value"): number(value)})
+                self._etree.SubElement(spectrum, transforms("coefficient"), {transforms("value"): number(value)})
 
     def _population(self, node: ExportNode) -> None:
         identifier = self.ids[node.population]
         if node.ranges:
-            element = self._gate("RectangleGate", identifier, node)
-            for channel, (low, high) in node.ranges.items():
-                self._dimension(element, channel, None, raw=True, low=low, high=high)
+            self._clean(identifier, node)
         elif node.terms:
             self._combination(identifier, node)
         elif node.gate is not None and node.inside:
@@ -196,7 +206,22 @@ class _Document:
             inside = self._extra(f"{identifier}.inside")
             self._shape(inside, node, node.gate)
             element = self._gate("BooleanGate", identifier, node)
-            self._reference(self._etree.SubElement(element, _g("not")), inside, wanted=True)
+            self._reference(self._etree.SubElement(element, gating("not")), inside, wanted=True)
+
+    def _clean(self, identifier: str, node: ExportNode) -> None:
+        """Raw ranges; each stretch of time that is left out is a gate, and ``clean`` is what none of them holds."""
+        ranges = self._extra(f"{identifier}.ranges") if node.without else identifier
+        element = self._gate("RectangleGate", ranges, node)
+        for channel, (low, high) in node.ranges.items():
+            self._dimension(element, channel, None, raw=True, low=low, high=high)
+        literals = [(ranges, True)]
+        for clock, low, high in node.without:
+            stretch = self._extra(f"{identifier}.removed")
+            element = self._gate("RectangleGate", stretch, node)
+            self._dimension(element, clock, None, raw=True, low=low, high=high)
+            literals.append((stretch, False))
+        if node.without:
+            self._boolean(identifier, node, "and", literals)
 
     def _extra(self, name: str) -> str:
         identifier = unique_ids([name], taken=self._taken)[name]
@@ -204,9 +229,9 @@ class _Document:
         return identifier
 
     def _gate(self, kind: str, identifier: str, node: ExportNode) -> Any:
-        element = self._etree.SubElement(self.root, _g(kind), {_g("id"): identifier})
+        element = self._etree.SubElement(self.root, gating(kind), {gating("id"): identifier})
         if node.parent is not None:
-            element.set(_g("parent_id"), self.ids[node.parent])
+            element.set(gating("parent_id"), self.ids[node.parent])
         return element
 
     def _dimension(
@@ -220,13 +245,13 @@ class _Document:
         high: float = np.inf,
     ) -> None:
         compensation = MATRIX if channel in self.dyes and not raw else "uncompensated"
-        element = self._etree.SubElement(gate, _g("dimension"), {_g("compensation-ref"): compensation})
+        element = self._etree.SubElement(gate, gating("dimension"), {gating("compensation-ref"): compensation})
         if scale is not None:
-            element.set(_g("transformation-ref"), scale)
+            element.set(gating("transformation-ref"), scale)
         for key, value in (("min", low), ("max", high)):
             if np.isfinite(value):
-                element.set(_g(key), number(value))
-        self._etree.SubElement(element, _d("fcs-dimension"), {_d("name"): channel})
+                element.set(gating(key), number(value))
+        self._etree.SubElement(element, data("fcs-dimension"), {data("name"): channel})
 
     def _shape(self, identifier: str, node: ExportNode, gate: Gate) -> None:
         if isinstance(gate, HalfPlane):
@@ -243,17 +268,17 @@ class _Document:
             self._dimension(element, self.detector[name], self.scale.get(name), raw=name in self.raw)
         if isinstance(gate, Polygon):
             for vertex in gate.vertices:
-                self._values(self._etree.SubElement(element, _g("vertex")), "coordinate", vertex)
+                self._values(self._etree.SubElement(element, gating("vertex")), "coordinate", vertex)
         elif isinstance(gate, Ellipse):
-            self._values(self._etree.SubElement(element, _g("mean")), "coordinate", gate.mean)
-            covariance = self._etree.SubElement(element, _g("covarianceMatrix"))
+            self._values(self._etree.SubElement(element, gating("mean")), "coordinate", gate.mean)
+            covariance = self._etree.SubElement(element, gating("covarianceMatrix"))
             for row in gate.covariance:
-                self._values(self._etree.SubElement(covariance, _g("row")), "entry", row)
-            self._etree.SubElement(element, _g("distanceSquare"), {_d("value"): number(gate.distance_square)})
+                self._values(self._etree.SubElement(covariance, gating("row")), "entry", row)
+            self._etree.SubElement(element, gating("distanceSquare"), {data("value"): number(gate.distance_square)})
 
     def _values(self, parent: Any, name: str, values: Sequence[float]) -> None:
         for value in values:
-            self._etree.SubElement(parent, _g(name), {_d("value"): number(value)})
+            self._etree.SubElement(parent, gating(name), {data("value"): number(value)})
 
     def _combination(self, identifier: str, node: ExportNode) -> None:
         """Alternatives of conjunctions; a conjunction of several stands as a gate of its own."""
@@ -271,28 +296,11 @@ class _Document:
 
     def _boolean(self, identifier: str, node: ExportNode, kind: str, literals: list[tuple[str, bool]]) -> None:
         element = self._gate("BooleanGate", identifier, node)
-        operation = self._etree.SubElement(element, _g(kind))
+        operation = self._etree.SubElement(element, gating(kind))
         for reference, wanted in literals if len(literals) > 1 else literals * 2:  # the format wants two
             self._reference(operation, reference, wanted=wanted)
 
     def _reference(self, operation: Any, reference: str, *, wanted: bool) -> None:
-        element = self._etree.SubElement(operation, _g("gateReference"), {_g("ref"): reference})
+        element = self._etree.SubElement(operation, gating("gateReference"), {gating("ref"): reference})
         if not wanted:
-            element.set(_g("use-as-complement"), "true")
-
-
-def _printable(text: str) -> str:
-    """Text without the characters that XML cannot hold."""
-    return "".join(char if char.isprintable() else " " for char in text)
-
-
-def _g(name: str) -> str:
-    return f"{{{GATING}}}{name}"
-
-
-def _t(name: str) -> str:
-    return f"{{{TRANSFORMS}}}{name}"
-
-
-def _d(name: str) -> str:
-    return f"{{{DATA}}}{name}"
+            element.set(gating("use-as-complement"), "true")

@@ -11,7 +11,19 @@ from typing import Any
 
 from treg_gating.errors import InputError
 
-__all__ = ["DATA", "GATING", "TRANSFORMS", "number", "quiet", "read_xml", "unique_ids"]
+__all__ = [
+    "DATA",
+    "GATING",
+    "TRANSFORMS",
+    "data",
+    "gating",
+    "number",
+    "printable",
+    "quiet",
+    "read_xml",
+    "transforms",
+    "unique_ids",
+]
 
 GATING = "http://www.isac-net.org/std/Gating-ML/v2.0/gating"
 DATA = "http://www.isac-net.org/std/Gating-ML/v2.0/datatypes"
@@ -51,6 +63,26 @@ def read_xml(path: str | Path) -> tuple[Any, bytes]:
         msg = "holds a document type declaration (DOCTYPE), which may hide other content; it is not read"
         raise InputError(msg, file=str(path), action="Save it again from the program that made it")
     return root, text
+
+
+def gating(name: str) -> str:
+    """Qualified name in the namespace of gates."""
+    return f"{{{GATING}}}{name}"
+
+
+def transforms(name: str) -> str:
+    """Qualified name in the namespace of transforms and matrices."""
+    return f"{{{TRANSFORMS}}}{name}"
+
+
+def data(name: str) -> str:
+    """Qualified name in the namespace of dimensions and values."""
+    return f"{{{DATA}}}{name}"
+
+
+def printable(text: str) -> str:
+    """Text without the characters that XML cannot hold."""
+    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def number(value: float) -> str:
