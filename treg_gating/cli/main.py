@@ -18,6 +18,7 @@ _COMMANDS = {
     "run": ("treg_gating.cli.run", "Process every tube of a sample sheet; leaves tables and a report."),
     "check": ("treg_gating.cli.check", "Check sheet, study, template and every file's header; reads no events."),
     "report": ("treg_gating.cli.report", "Make tables and report of a finished run again, without the FCS files."),
+    "endpoint": ("treg_gating.cli.endpoint", "Analyse a finished run by treatment arm, after unblinding."),
     "inspect": ("treg_gating.cli.inspect", "Show what an FCS file holds: channels, markers, matrix, warnings."),
     "templates": ("treg_gating.cli.templates", "List the gating templates that come along; copy one to adapt it."),
     "methods": ("treg_gating.cli.methods", "Show the gating methods a template can name, with their arguments."),

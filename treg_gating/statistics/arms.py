@@ -47,7 +47,7 @@ def read_arms(path: Path, subjects: Sequence[str], study: Study) -> ArmList:
         written two ways, a missing stratum, or no subject that the run knows.
     """
     strata = study.statistics.strata
-    wanted = {"subject": COLUMNS["subject"], "arm": _ARM_NAMES, **{name: () for name in strata}}
+    wanted = {"subject": COLUMNS["subject"], "arm": _ARM_NAMES, **dict.fromkeys(strata, ())}
     table = read_subject_table(path, wanted, ("subject", "arm", *strata), "arm list")
     arm_of: dict[str, str] = {}
     strata_of: dict[str, tuple[str, ...]] = {}
@@ -86,7 +86,9 @@ def _check_subjects(table: SubjectTable, arm_of: Mapping[str, str], subjects: Se
         other = known.get(fold_header(subject).lstrip("0"))
         if subject not in subjects and other is not None and other not in arm_of:
             expected = f"{other!r}, as the sample sheet writes it"
-            table.fault(row, "a subject is written otherwise in the sample sheet", found=repr(subject), expected=expected)
+            table.fault(
+                row, "a subject is written otherwise in the sample sheet", found=repr(subject), expected=expected
+            )
     if arm_of and not any(subject in arm_of for subject in subjects) and not table.faults:
         found, expected = ", ".join(list(arm_of)[:3]), ", ".join(list(subjects)[:3])
         table.fault(None, "no subject of the run stands in the arm list", found=found, expected=f"such as {expected}")

@@ -51,8 +51,16 @@ def nonparametric(arm: NDArray[np.int64], log_ratio: Floats, n_arms: int) -> Com
     tied = len(np.unique(everything)) < len(everything)
     exact = "normal approximation, because values tie" if tied else "exact"
     note = f"Kruskal-Wallis and Mann-Whitney ({exact}) on the ratio to baseline; interval of Hodges and Lehmann"
-    return Comparison("log", len(everything), n_arms - 1.0, float(overall.statistic), float(overall.pvalue), (),
-                      tuple(contrasts), (note,))  # fmt: skip
+    return Comparison(
+        "log",
+        len(everything),
+        n_arms - 1.0,
+        float(overall.statistic),
+        float(overall.pvalue),
+        (),
+        tuple(contrasts),
+        (note,),
+    )
 
 
 def mann_whitney_p(first: Floats, second: Floats) -> float:

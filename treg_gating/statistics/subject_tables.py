@@ -98,8 +98,14 @@ def _read(path: Path, pick: Callable[[Sequence[str]], Mapping[int, str]], what: 
         return read_table(path, pick)
     except SampleSheetError as error:
         faults = [
-            InputError(fault.problem, file=fault.file, where=fault.where, found=fault.found, action=fault.action,
-                       expected=fault.expected.replace("a sample sheet", f"the {what}"))  # fmt: skip
+            InputError(
+                fault.problem,
+                file=fault.file,
+                where=fault.where,
+                found=fault.found,
+                action=fault.action,
+                expected=fault.expected.replace("a sample sheet", f"the {what}"),
+            )
             for fault in error.faults
         ]
         raise StudyError(faults) from None
