@@ -55,7 +55,7 @@ class SingletBand:
             msg = f"height does not rise with area (slope {slope:.3g}, spread {spread:.3g})"
             raise GateFitError(msg)
         z = float(ndtri(0.5 + self.level / 2))
-        left, right = 1.0, float(area[usable].max()) * 1.01 + 2
+        left, right = 0.0, float(area[usable].max()) * 1.01
         corners = [
             (left, intercept + (slope - z * spread) * left),
             (right, intercept + (slope - z * spread) * right),
