@@ -21,6 +21,7 @@ _COMMANDS = {
     "endpoint": ("treg_gating.cli.endpoint", "Analyse a finished run by treatment arm, after unblinding."),
     "inspect": ("treg_gating.cli.inspect", "Show what an FCS file holds: channels, markers, matrix, warnings."),
     "templates": ("treg_gating.cli.templates", "List the gating templates that come along; copy one to adapt it."),
+    "compensate": ("treg_gating.cli.compensate", "Make a spillover matrix from the sheet's single stains."),
     "methods": ("treg_gating.cli.methods", "Show the gating methods a template can name, with their arguments."),
     "simulate": ("treg_gating.cli.simulate", "Make a cohort of FCS files whose truth is known."),
 }
