@@ -44,8 +44,8 @@ def best_boundary(data: Binned, posterior: Array, signs: Array) -> Boundary:
 
     Parameters
     ----------
-    data : pooled events, 2 or 3 columns. posterior : probability of the population at each bin, shape (n,).
-    signs : direction of the population on the two columns, +1 or −1 each.
+    data : pooled events. posterior : probability of the population at each bin, shape (n,).
+    signs : direction of the population on the first two or three columns, +1 or −1 each; the rest is not cut on.
     """
     weight = data.counts
     wanted = weight * posterior
@@ -56,7 +56,7 @@ def best_boundary(data: Binned, posterior: Array, signs: Array) -> Boundary:
         along = data.points[:, :2] @ normal
         order = np.argsort(-along, kind="stable")
         taken, hits = np.cumsum(weight[order]), np.cumsum(wanted[order])
-        if data.points.shape[1] == 2:
+        if len(signs) == 2:
             at = min(int(np.searchsorted(taken, total)), len(order) - 1)
             found = [(at, hits[at] / total)]
         else:

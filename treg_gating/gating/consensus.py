@@ -120,8 +120,11 @@ def _model(
     everyone: Sequence[Member],
     pools: dict[Any, Mapping[str, Any] | GateFitError],
 ) -> Mapping[str, Any] | GateFitError:
-    """Pool the summaries; two steps that learn the same from the same events share one model."""
-    key = (step.fit_on, method)
+    """Pool the summaries; two steps that learn the same from the same events share one model.
+
+    What is learnt from controls is a number on the step's own dimension.
+    """
+    key = (step.fit_on, method, step.dims if method.learns_from == "controls" else ())
     if key not in pools:
         source = (
             [member for member in everyone if member.role == "fmo"] if method.learns_from == "controls" else learners
@@ -190,7 +193,10 @@ def settle(step: GateStep, own: FittedGate, consensus: Consensus | None, batch: 
         return _by_consensus(own, consensus.gate, "the study's gate, by the template", consensus)
     if step.share == "batch":
         gate = consensus.by_batch.get(batch, consensus.gate)
-        return _by_consensus(own, gate, f"the gate of batch {batch}, by the template", consensus)
+        reason = f"the gate of batch {batch}, by the template"
+        if batch not in consensus.by_batch:
+            reason = f"the gate of all batches, as nothing was learnt from batch {batch}"
+        return _by_consensus(own, gate, reason, consensus)
     if own.gate is None:
         reason = f"{own.reason}; consensus of {consensus.tubes} tube(s)"
         return _by_consensus(own, consensus.by_batch.get(batch, consensus.gate), reason, consensus)

@@ -107,8 +107,10 @@ def apply_sample(
 
     def decide(step: GateStep, walk: Walk, context: FitContext) -> FittedGate:
         estimate = own.get(step.population)
-        if estimate is None or estimate.status is GateStatus.FAILED or step.learns:
-            # Pass 1 could not look at these events: a gate above had to wait for the cohort.
+        waits = any(isinstance(rule.method, CohortMethod) for rule in step.chain)
+        settled = GateStatus.FITTED, GateStatus.OVERRIDDEN
+        if estimate is None or estimate.status is GateStatus.FAILED or (waits and estimate.status not in settled):
+            # Pass 1 could not look at these events (a gate above waits for the cohort), or not ask a rule that does.
             estimate = _follow(step, step.chain, context, models)
         final = settle(step, estimate)
         if final.gate is not None or final.status is not GateStatus.CONSENSUS:

@@ -19,14 +19,18 @@ __all__ = [
     "Binned",
     "Mixture",
     "Placement",
+    "best_mixture",
     "bin_events",
     "expectation",
     "fit_mixture",
+    "marginal",
     "place_mixture",
     "start_mixture",
+    "thinned",
 ]
 
 Array = NDArray[np.float64]
+MINIMUM_MASS = 5.0  # events below which a component keeps its place and shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,13 +136,16 @@ def expectation(mixture: Mixture, points: Array) -> tuple[Array, Array, Array]:
 
 
 def fit_mixture(
-    data: Binned, start: Mixture, *, floor: float, iterations: int = 200, tolerance: float = 1e-6
+    data: Binned, start: Mixture, *, floor: float, tie: float = 0.0, iterations: int = 200, tolerance: float = 1e-6
 ) -> Mixture:
     """EM from a start.
 
     Parameters
     ----------
     floor : least standard deviation of a component along any axis, in gate units; keeps one from collapsing.
+    tie : strength of the prior that all components have the same shape, as a share of all events: each scale
+        matrix is drawn to the average within-component scatter by that many pseudo-events. It keeps a component
+        from spreading over two populations; a population that is wider or skewed takes several components.
     tolerance : stop when the log likelihood per event gains less.
     """
     mixture, before = start, -np.inf
@@ -147,20 +154,27 @@ def fit_mixture(
         posterior, precision, log_density = expectation(mixture, data.points)
         after = float(data.counts @ log_density / data.total)
         mass = posterior * data.counts[:, None]
-        share = (mass.sum(axis=0) + 1.0) / (data.total + mixture.size)
-        means, scales = mixture.means.copy(), mixture.scales.copy()
-        for k in range(mixture.size):
-            pull = mass[:, k] * precision[:, k]
-            if mass[:, k].sum() < 5:
-                continue
-            means[k] = pull @ data.points / pull.sum()
-            centred = data.points - means[k]
-            scales[k] = (centred * pull[:, None]).T @ centred / mass[:, k].sum() + ridge
-        mixture = replace(mixture, means=means, scales=scales, weights=share)
+        masses = mass.sum(axis=0)
+        pull = mass * precision
+        means = (pull.T @ data.points) / np.maximum(pull.sum(axis=0), 1e-300)[:, None]
+        alive = masses >= MINIMUM_MASS
+        means = np.where(alive[:, None], means, mixture.means)
+        scatter = np.array([_scatter(data.points - means[k], pull[:, k]) for k in range(mixture.size)])
+        pseudo = tie * data.total
+        pooled = scatter.sum(axis=0) / data.total
+        scales = (scatter + pseudo * pooled) / np.maximum(masses + pseudo, 1e-300)[:, None, None] + ridge
+        scales = np.where(alive[:, None, None], scales, mixture.scales)
+        weights = (masses + 1.0) / (data.total + mixture.size)
+        mixture = replace(mixture, means=means, scales=scales, weights=weights)
         if after - before < tolerance:
             break
         before = after
     return mixture
+
+
+def _scatter(centred: Array, pull: Array) -> Array:
+    scatter: Array = (centred * pull[:, None]).T @ centred
+    return scatter
 
 
 def place_mixture(
@@ -206,22 +220,38 @@ def place_mixture(
     return Placement(shift, moves, weights, information, before)
 
 
-def start_mixture(data: Binned, size: int, nu: float, *, floor: float, seed: int = 0, tries: int = 4) -> Mixture:
-    """Best of several k-means++ starts after a short EM, by log likelihood; the same for the same data and seed."""
+def start_mixture(data: Binned, size: int, nu: float, *, floor: float, tie: float = 0.0, seed: int = 0) -> Mixture:
+    """k-means++ start and a short EM; the same for the same data and seed."""
     rng = np.random.default_rng(seed)
     centre = data.counts @ data.points / data.total
-    spread = np.cov(data.points.T, aweights=data.counts).reshape(data.points.shape[1], -1)
-    best, best_score = None, -np.inf
-    for _ in range(tries):
-        means = _plus_plus(data, size, rng, centre, np.asarray(np.linalg.inv(spread), dtype=np.float64))
-        scales = np.repeat(spread[None] / max(size, 2), size, axis=0)
-        start = Mixture(means, scales, np.full(size, 1 / size), nu)
-        fitted = fit_mixture(data, start, floor=floor, iterations=40, tolerance=1e-5)
-        score = float(data.counts @ expectation(fitted, data.points)[2])
-        if best is None or score > best_score:
-            best, best_score = fitted, score
-    assert best is not None  # noqa: S101 - tries is at least one
-    return best
+    spread = np.asarray(np.cov(data.points.T, aweights=data.counts), dtype=np.float64)
+    spread = spread.reshape(data.points.shape[1], -1)
+    means = _plus_plus(data, size, rng, centre, np.asarray(np.linalg.inv(spread), dtype=np.float64))
+    scales = np.repeat(spread[None] / max(size, 2), size, axis=0)
+    start = Mixture(means, scales, np.full(size, 1 / size), nu)
+    return fit_mixture(data, start, floor=floor, tie=tie, iterations=40, tolerance=1e-5)
+
+
+def best_mixture(data: Binned, size: int, nu: float, *, floor: float, tries: int = 4) -> Mixture:
+    """Of several starts the one with the best likelihood, fitted to the end."""
+    starts = [start_mixture(data, size, nu, floor=floor, seed=seed) for seed in range(tries)]
+    best = max(starts, key=lambda one: float(data.counts @ expectation(one, data.points)[2]))
+    return fit_mixture(data, best, floor=floor)
+
+
+def marginal(mixture: Mixture, columns: list[int]) -> Mixture:
+    """The mixture on some of its axes."""
+    return replace(mixture, means=mixture.means[:, columns], scales=mixture.scales[:, columns][:, :, columns])
+
+
+def thinned(data: Binned, size: int) -> Binned:
+    """At most `size` bins: every n-th in lexicographic order, which depends on nothing but the values."""
+    n = len(data.points)
+    if n <= size:
+        return data
+    order = np.lexsort(data.points.T[::-1])
+    kept = order[(np.arange(size) * (n / size)).astype(np.intp)]
+    return Binned(data.points[kept], data.counts[kept])
 
 
 def _plus_plus(data: Binned, size: int, rng: np.random.Generator, first: Array, metric: Array) -> Array:

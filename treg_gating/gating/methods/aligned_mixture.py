@@ -11,22 +11,25 @@ from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
 from treg_gating.gating.boundary import balanced_line, balanced_threshold, best_boundary
+from treg_gating.gating.cohort_mixture import learn_mixture, name_components
 from treg_gating.gating.gates import HalfPlane, Interval
 from treg_gating.gating.method import FitContext, Learner, MethodFit, argument
-from treg_gating.gating.mixture import (
-    Binned,
-    Mixture,
-    Placement,
-    bin_events,
-    expectation,
-    fit_mixture,
-    place_mixture,
-    start_mixture,
-)
+from treg_gating.gating.mixture import Binned, Mixture, Placement, bin_events, expectation, marginal, place_mixture
 
 __all__ = ["AlignedMixture"]
 
-ROUNDS = 4
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class _Placed:
+    """The cohort's mixture on one tube: what both steps of the tube are drawn from."""
+
+    binned: Binned
+    place: Placement
+    mixture: Mixture
+    columns: tuple[str, ...]
+    posterior: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +37,12 @@ class AlignedMixture:
     """Find one population by a mixture that the whole cohort shares.
 
     The tubes the cohort learns from (baseline samples and control donors) are aligned, pooled, and described by
-    one mixture of t distributions. On each tube that mixture is placed by MAP-EM: the tube has its own
-    displacement and its own weights, and each component may move a little (`stiffness` pseudo-events). The
-    population sought is made of the components that are high and low on the markers named.
+    one mixture of t distributions with many components of nearly the same shape (`tie`), so that a population
+    may be skewed or wide and no component spreads over two. On each tube that mixture is placed by MAP-EM: the
+    tube has its own displacement and its own weights, and each component may move a little (`stiffness`). The
+    population sought is made of the components that are high and low on the markers named; `context` markers
+    take part in the mixture where they are stained (CD45RA tells naive from memory cells, and so a naive Treg
+    from an activated cell), but say nothing of which components are sought.
 
     The gate is drawn so that a person can read it: a straight line on the first high and the first low marker
     (a step with two dimensions), and a threshold on the remaining high marker (a step with that one dimension).
@@ -44,15 +50,22 @@ class AlignedMixture:
     tube is placed so that it holds as many events as the mixture expects in the population. So what it loses and
     what it takes in are in balance, and the percentage is not biased by the position of the cut.
 
+    The mixture is fitted from several starts; the one whose share of the population is the median of them counts,
+    so that one odd optimum decides nothing.
+
     Source: aligned pooled mixtures as measured in the project's reference simulations; t mixtures, Peel & McLachlan
-    2000; MAP-EM with a conjugate prior, Fraley & Raftery (J Classif 2007).
+    2000; covariances drawn to a common one, Friedman (JASA 1989); MAP-EM with a conjugate prior, Fraley & Raftery
+    (J Classif 2007).
     Fails: no component is high and low enough; a population whose place differs between tubes by more than `loose`.
     """
 
     high: tuple[str, ...] = argument(("CD25", "FOXP3"), "markers the population is high on; the first makes the line")
     low: tuple[str, ...] = argument(("CD127",), "markers the population is low on; the first makes the line")
-    components: int = argument(5, "components of the mixture")
-    nu: float = argument(8.0, "degrees of freedom of the t distributions; large is Gaussian")
+    context: tuple[str, ...] = argument(("CD45RA",), "markers that help to tell populations apart, where stained")
+    components: int = argument(12, "components of the mixture")
+    nu: float = argument(30.0, "degrees of freedom of the t distributions; large is Gaussian")
+    tie: float = argument(0.3, "strength of the prior that all components have one shape, as a share of all events")
+    starts: int = argument(5, "starts of the cohort's fit")
     bin: float = argument(0.02, "width of the bins events are collected in", "gate units")
     loose: float = argument(0.1, "prior SD of a tube's displacement", "gate units")
     stiffness: float = argument(300.0, "pseudo-events that hold a component in its place", "events")
@@ -61,61 +74,71 @@ class AlignedMixture:
     learns_from: ClassVar[str] = "samples"
 
     def __post_init__(self) -> None:
-        if (
-            not 1 <= len(self.high) <= 2
-            or len(self.low) > 1
-            or len(self.high) + len(self.low) < 2
-            or self.components < 2
-        ):
+        markers = len(self.high) + len(self.low)
+        if not 1 <= len(self.high) <= 2 or len(self.low) > 1 or markers < 2 or self.components < 2 or self.starts < 1:
             msg = (
-                f"high={self.high}, low={self.low}, components={self.components}: "
-                "expected 2 or 3 markers and 2 or more components"
+                f"high={self.high}, low={self.low}, components={self.components}, starts={self.starts}: "
+                "expected 2 or 3 markers, 2 or more components, and a start"
             )
             raise ValueError(msg)
 
     @property
     def markers(self) -> tuple[str, ...]:
-        """Columns of the mixture: the two of the line, then the threshold's where there is one."""
+        """Markers the gate is made of: the two of the line, then the threshold's where there is one."""
         return (self.high[0], *self.low, *self.high[1:])
+
+    @property
+    def signs(self) -> Array:
+        """+1 for the markers the population is high on, −1 for low, in the order of `markers`."""
+        return np.array([1.0] + [-1.0] * len(self.low) + [1.0] * len(self.high[1:]))
 
     def summarise(self, context: FitContext) -> Mapping[str, Any]:
         """Sparse histogram of this tube."""
-        binned = bin_events(context.fetch(self.markers), self.bin)
-        return {"points": binned.points, "counts": binned.counts}
+        columns = self._measured(context)
+        binned = bin_events(context.fetch(columns), self.bin)
+        return {"columns": list(columns), "points": binned.points, "counts": binned.counts}
 
     def pool(self, learners: Sequence[Learner]) -> Mapping[str, Any]:
         """Align the tubes, fit the shared mixture, name its components, choose the line."""
-        tubes = [Binned(np.asarray(one.summary["points"]), np.asarray(one.summary["counts"])) for one in learners]
+        columns = [
+            name
+            for name in (*self.markers, *self.context)
+            if learners and all(name in one.summary["columns"] for one in learners)
+        ]
+        tubes = [_binned(one.summary, columns) for one in learners]
         tubes = [tube for tube in tubes if tube.total >= self.minimum]
         if not tubes:
             msg = f"none of {len(learners)} tubes has {self.minimum} events to learn from"
             raise GateFitError(msg)
-        shifts = np.array([_median(tube) for tube in tubes])
-        shifts -= shifts.mean(axis=0)
-        mixture = start_mixture(_pooled(tubes, shifts, self.bin), self.components, self.nu, floor=self.bin / 2)
-        for _ in range(ROUNDS):
-            mixture = fit_mixture(_pooled(tubes, shifts, self.bin), mixture, floor=self.bin / 2)
-            places = [place_mixture(mixture, tube, loose=self.loose, stiffness=np.inf, start=None) for tube in tubes]
-            shifts = np.array([place.shift for place in places])
-            shifts -= shifts.mean(axis=0)
-        wanted = name_components(mixture, self._signs())
+        n = len(self.markers)
+        mixture, pooled, spread = learn_mixture(
+            tubes,
+            components=self.components,
+            nu=self.nu,
+            tie=self.tie,
+            starts=self.starts,
+            width=self.bin,
+            loose=self.loose,
+            wanted=lambda one: name_components(one, self.signs),
+        )
+        wanted = name_components(mixture, self.signs)
         if not wanted.any():
-            shown = "; ".join(", ".join(f"{value:.2f}" for value in mean) for mean in mixture.means)
+            shown = "; ".join(", ".join(f"{value:.2f}" for value in mean[:n]) for mean in mixture.means)
             msg = f"no component is high on {', '.join(self.high)} and low on {', '.join(self.low)} (means: {shown})"
             raise GateFitError(msg)
-        pooled = _pooled(tubes, shifts, self.bin)
         posterior = expectation(mixture, pooled.points)[0][:, wanted].sum(axis=1)
-        boundary = best_boundary(pooled, posterior, self._signs()[:2])
+        boundary = best_boundary(pooled, posterior, self.signs)
         return {
+            "columns": columns,
             "means": mixture.means,
             "scales": mixture.scales,
             "weights": mixture.weights,
-            "nu": self.nu,
             "wanted": wanted,
             "normal": np.array(boundary.normal),
             "offset": boundary.offset,
             "recall": boundary.recall,
             "f1": boundary.f1,
+            "starts_spread": spread,
             "tubes": len(tubes),
         }
 
@@ -126,94 +149,71 @@ class AlignedMixture:
             raise GateFitError(msg)
         key = (self, id(context.model))
         if key not in context.memo:
-            context.memo[key] = self._place(context)
-        binned, place, posterior = context.memo[key]
-        return self._line(context, binned, place, posterior) if len(context.dims) == 2 else self._cut(context, place)
+            context.memo[key] = self._place(context, context.model)
+        placed: _Placed = context.memo[key]
+        return self._line(context, context.model, placed) if len(context.dims) == 2 else self._cut(context, placed)
 
-    def _place(self, context: FitContext) -> tuple[Binned, Placement, NDArray[np.float64]]:
-        binned = bin_events(context.fetch(self.markers), self.bin)
+    def _place(self, context: FitContext, model: Mapping[str, Any]) -> _Placed:
+        measured = self._measured(context)
+        columns = tuple(name for name in model["columns"] if name in measured)
+        binned = bin_events(context.fetch(columns), self.bin)
         if binned.total < self.minimum:
             msg = f"{binned.total:.0f} events; at least {self.minimum} are needed to place the mixture"
             raise GateFitError(msg)
-        assert context.model is not None  # noqa: S101 - checked by the caller
-        mixture = _mixture(context.model)
-        place = place_mixture(mixture, binned, loose=self.loose, stiffness=self.stiffness)
-        placed = replace(mixture, means=mixture.means + place.shift + place.moves, weights=place.weights)
-        posterior = expectation(placed, binned.points)[0][:, np.asarray(context.model["wanted"])].sum(axis=1)
-        return binned, place, posterior
+        means, scales, weights = (np.asarray(model[name], dtype=np.float64) for name in ("means", "scales", "weights"))
+        mixture = Mixture(means, scales, weights, self.nu)
+        mixture = marginal(mixture, [list(model["columns"]).index(name) for name in columns])
+        place = place_mixture(mixture, binned, loose=self.loose, stiffness=self.stiffness, tolerance=1e-5)
+        mixture = replace(mixture, means=mixture.means + place.shift + place.moves, weights=place.weights)
+        wanted = np.asarray(model["wanted"], dtype=bool)
+        posterior = expectation(mixture, binned.points)[0][:, wanted].sum(axis=1)
+        return _Placed(binned, place, mixture, columns, posterior)
 
-    def _line(self, context: FitContext, binned: Binned, place: Placement, posterior: NDArray[np.float64]) -> MethodFit:
-        assert context.model is not None  # noqa: S101
-        normal = np.asarray(context.model["normal"])
-        error = float(np.sqrt(normal @ np.linalg.inv(place.information)[:2, :2] @ normal))
+    def _line(self, context: FitContext, model: Mapping[str, Any], placed: _Placed) -> MethodFit:
+        normal = np.asarray(model["normal"], dtype=np.float64)
+        error = float(np.sqrt(normal @ np.linalg.inv(placed.place.information)[:2, :2] @ normal))
         if len(self.markers) == 2:
-            offset, jitter = balanced_line(binned, posterior, normal)
+            offset, jitter = balanced_line(placed.binned, placed.posterior, normal)
             error = float(np.hypot(error, jitter))
         else:
-            offset = float(context.model["offset"]) + float(normal @ place.shift[:2])
+            offset = float(model["offset"]) + float(normal @ placed.place.shift[:2])
+        expected = 100 * placed.binned.counts @ placed.posterior / placed.binned.total
+        moved = ", ".join(f"{value:+.3f}" for value in placed.place.shift)
         reason = (
-            f"mixture of {self.components} over {context.model['tubes']} tube(s), this tube displaced by "
-            f"{', '.join(f'{value:+.3f}' for value in place.shift)}; "
-            f"{100 * binned.counts @ posterior / binned.total:.2f} % expected"
+            f"mixture of {self.components} over {', '.join(placed.columns)}, learnt on {model['tubes']} tube(s); "
+            f"this tube displaced by {moved}; {expected:.2f} % expected"
         )
-        x, y = (float(value) for value in normal)
-        length = float(np.hypot(x, y))
-        return MethodFit(HalfPlane(context.dims, (x / length, y / length), offset), reason, (error,))
+        x, y = (float(value) for value in normal / np.hypot(*normal))
+        return MethodFit(HalfPlane(context.dims, (x, y), offset), reason, (error,))
 
-    def _cut(self, context: FitContext, place: Placement) -> MethodFit:
-        assert context.model is not None  # noqa: S101
-        mixture = _mixture(context.model)
-        placed = replace(mixture, means=mixture.means + place.shift + place.moves, weights=place.weights)
-        events = context.fetch(self.markers)
-        posterior = expectation(placed, events)[0][:, np.asarray(context.model["wanted"])].sum(axis=1)
-        inside = np.ones(len(events), bool) if context.inside is None else context.inside
-        threshold, jitter = balanced_threshold(events[inside, 2], posterior[inside], float(posterior.sum()))
-        error = float(np.hypot(np.sqrt(np.linalg.inv(place.information)[2, 2]), jitter))
-        reason = f"holds the {posterior.sum():.0f} events the mixture expects ({100 * posterior.mean():.2f} %)"
+    def _cut(self, context: FitContext, placed: _Placed) -> MethodFit:
+        wanted = np.asarray(context.model["wanted"], dtype=bool) if context.model else np.zeros(0, bool)
+        events = context.fetch(placed.columns)
+        finite = np.isfinite(events).all(axis=1)
+        posterior = np.zeros(len(events))
+        posterior[finite] = expectation(placed.mixture, events[finite])[0][:, wanted].sum(axis=1)
+        inside = finite if context.inside is None else finite & context.inside
+        at = placed.columns.index(context.dims[0])
+        threshold, jitter = balanced_threshold(events[inside, at], posterior[inside], float(posterior.sum()))
+        error = float(np.hypot(np.sqrt(np.linalg.inv(placed.place.information)[at, at]), jitter))
+        share = 100 * posterior.sum() / max(int(finite.sum()), 1)
+        reason = f"holds the {posterior.sum():.0f} events the mixture expects ({share:.2f} %)"
         return MethodFit(Interval(context.dims, low=threshold), reason, (error,))
 
-    def _signs(self) -> NDArray[np.float64]:
-        """+1 for columns the population is high on, −1 for low, in the order of `markers`."""
-        return np.array([1.0] + [-1.0] * len(self.low) + [1.0] * len(self.high[1:]))
+    def _measured(self, context: FitContext) -> tuple[str, ...]:
+        """Columns of this tube: the gate's markers, and the context that is stained."""
+        columns = list(self.markers)
+        for name in self.context:
+            try:
+                context.fetch((name,))
+            except GateFitError:
+                continue
+            columns.append(name)
+        return tuple(columns)
 
 
-def name_components(mixture: Mixture, signs: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which components are the population sought: displaced from the main one in the right direction on every marker.
-
-    The displacement is measured in spreads of the main component. A component counts when none of its markers
-    points the wrong way by more than half a spread, and the markers together reach two spreads on average
-    (three markers) or one on each (two markers).
-    """
-    main = int(np.argmax(mixture.weights))
-    z = signs * (mixture.means - mixture.means[main]) / mixture.spreads[main]
-    least = 1.0 if len(signs) == 2 else 0.0
-    wanted: NDArray[np.bool_] = (z.min(axis=1) >= least) & (z.mean(axis=1) >= 1.5) & (z[:, -1] >= 1.0)
-    return wanted
-
-
-def _mixture(model: Mapping[str, Any]) -> Mixture:
-    means, scales, weights = (np.asarray(model[name], dtype=np.float64) for name in ("means", "scales", "weights"))
-    return Mixture(means, scales, weights, float(model["nu"]))
-
-
-def _median(tube: Binned) -> NDArray[np.float64]:
-    """Weighted median of every axis."""
-    result = np.empty(tube.points.shape[1])
-    for axis in range(len(result)):
-        order = np.argsort(tube.points[:, axis], kind="stable")
-        half = np.searchsorted(np.cumsum(tube.counts[order]), tube.total / 2)
-        result[axis] = tube.points[order[half], axis]
-    return result
-
-
-def _pooled(tubes: Sequence[Binned], shifts: NDArray[np.float64], width: float) -> Binned:
-    """One histogram of all tubes, each moved back by its shift; a tube counts at most as much as 20,000 events."""
-    points = np.concatenate([tube.points - shift for tube, shift in zip(tubes, shifts, strict=True)])
-    counts = np.concatenate([tube.counts * min(1.0, 20_000 / tube.total) for tube in tubes])
-    if len(points) <= 20_000:
-        return Binned(points, counts)
-    cells = np.floor(points / width).astype(np.int64)
-    _, inverse = np.unique(cells, axis=0, return_inverse=True)
-    total = np.bincount(inverse.ravel(), counts).astype(np.float64)
-    centres = np.column_stack([np.bincount(inverse.ravel(), counts * axis) / total for axis in points.T])
-    return Binned(centres, total)
+def _binned(summary: Mapping[str, Any], columns: Sequence[str]) -> Binned:
+    """A tube's histogram on some of its columns."""
+    at = [list(summary["columns"]).index(name) for name in columns]
+    points, counts = np.asarray(summary["points"], dtype=np.float64), np.asarray(summary["counts"], dtype=np.float64)
+    return Binned(points.reshape(len(counts), -1)[:, at], counts)

@@ -12,7 +12,7 @@ from treg_gating.errors import GateFitError
 from treg_gating.gating.density import estimate_density, find_peaks
 from treg_gating.gating.gates import Ellipse
 from treg_gating.gating.method import FitContext, MethodFit, argument
-from treg_gating.gating.mixture import Binned, bin_events, expectation, fit_mixture, start_mixture
+from treg_gating.gating.mixture import Binned, best_mixture, bin_events, expectation
 
 __all__ = ["MixtureEllipse"]
 
@@ -59,7 +59,7 @@ class MixtureEllipse:
         scaled = (events - centre) / spread
         core = finite & (np.abs(scaled) < 8).all(axis=1)  # saturated and far-off events say nothing of a cloud
         binned = bin_events(scaled[core], 0.05)
-        mixture = fit_mixture(binned, start_mixture(binned, self.components, self.nu, floor=0.05), floor=0.05)
+        mixture = best_mixture(binned, self.components, self.nu, floor=0.05)
         bright, how = self._bright(context)
         target = bin_events(scaled[core & bright], 0.05) if (core & bright).sum() >= 50 else binned
         k = _component_of(target, mixture.size, expectation(mixture, target.points)[0], mixture.scales, how)
