@@ -1,0 +1,133 @@
+"""One mixture for a cohort: tubes aligned and pooled, several starts, components named by their markers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from treg_gating.gating.mixture import Binned, Mixture, fit_mixture, place_mixture, start_mixture, thinned
+
+__all__ = ["learn_mixture", "name_components"]
+
+Array = NDArray[np.float64]
+ROUNDS = 3
+TUBE_BINS, POOLED_BINS, FINAL_BINS = 3_000, 15_000, 40_000
+EVENTS_PER_TUBE = 20_000  # a tube counts at most as much as this many events
+
+
+def learn_mixture(
+    tubes: Sequence[Binned],
+    *,
+    components: int,
+    nu: float,
+    tie: float,
+    starts: int,
+    width: float,
+    loose: float,
+    wanted: Callable[[Mixture], NDArray[np.bool_]],
+) -> tuple[Mixture, Binned, float]:
+    """Align the tubes and fit the mixture they share.
+
+    Alternates between fitting the pooled, shifted events and shifting each tube to fit, from several starts on
+    thinned data; then fits the chosen start on more of it. The start with the median share of the population that
+    `wanted` names is chosen, among those in which it names any.
+
+    Returns
+    -------
+    The mixture in the cohort's common position; the pooled events there; the range of the population's share over
+    the starts, as a fraction of the chosen one (how far the answer depends on the start).
+    """
+    small = [thinned(tube, TUBE_BINS) for tube in tubes]
+    found = [
+        _from_start(small, seed, components=components, nu=nu, tie=tie, width=width, loose=loose)
+        for seed in range(starts)
+    ]
+    shares = np.array([float(mixture.weights[wanted(mixture)].sum()) for mixture, _ in found])
+    named = np.flatnonzero(shares > 0)
+    if not len(named):
+        return found[0][0], _pooled(small, found[0][1]), 0.0
+    order = named[np.argsort(shares[named], kind="stable")]
+    chosen = order[(len(order) - 1) // 2]
+    spread = float((shares[named].max() - shares[named].min()) / shares[chosen])
+    mixture, shifts = found[chosen]
+    pooled = thinned(_pooled(tubes, shifts), FINAL_BINS)
+    mixture = fit_mixture(pooled, mixture, floor=width / 2, tie=tie, iterations=30, tolerance=1e-5)
+    return mixture, pooled, spread
+
+
+def _from_start(
+    tubes: Sequence[Binned], seed: int, *, components: int, nu: float, tie: float, width: float, loose: float
+) -> tuple[Mixture, Array]:
+    shifts = np.array([_median(tube) for tube in tubes])
+    shifts -= shifts.mean(axis=0)
+    # A context marker often has two modes of changing size, so that its median says little of the tube's position.
+    pooled = thinned(_pooled(tubes, shifts), POOLED_BINS)
+    mixture = start_mixture(pooled, components, nu, floor=width / 2, tie=0.0, seed=seed)
+    for _ in range(ROUNDS):
+        pooled = thinned(_pooled(tubes, shifts), POOLED_BINS)
+        mixture = fit_mixture(pooled, mixture, floor=width / 2, tie=tie, iterations=60, tolerance=1e-5)
+        places = [
+            place_mixture(mixture, tube, loose=loose, stiffness=np.inf, iterations=30, tolerance=1e-5) for tube in tubes
+        ]
+        shifts = np.array([place.shift for place in places])
+        shifts -= shifts.mean(axis=0)
+    return mixture, shifts
+
+
+def name_components(mixture: Mixture, signs: Array) -> NDArray[np.bool_]:
+    """Which components are the population sought: displaced in the right direction on every marker.
+
+    The displacement is measured from the median component (by weight), in its spread, within the half of the
+    components that are on the same side of the context marker, where there is one: a naive Treg is compared with
+    naive cells.
+
+    Parameters
+    ----------
+    signs : +1 or −1 for the first columns of the mixture; a column behind them is context.
+    """
+    n = len(signs)
+    wanted = np.zeros(mixture.size, dtype=bool)
+    for side in _sides(mixture, n):
+        weights = mixture.weights[side]
+        centre = np.array([_weighted_median(mixture.means[side, j], weights) for j in range(n)])
+        spread = np.array([_weighted_median(mixture.spreads[side, j], weights) for j in range(n)])
+        z = signs * (mixture.means[side][:, :n] - centre) / spread
+        wanted[side] = _displaced(z)
+    return wanted
+
+
+def _displaced(z: Array) -> NDArray[np.bool_]:
+    """Far enough on all markers together, and on the last one, which decides; wrong on none."""
+    two = z.shape[1] == 2
+    least, mean, last = (1.0, 2.1, 1.0) if two else (0.0, 1.7, 1.7)
+    far: NDArray[np.bool_] = (z.min(axis=1) >= least) & (z.mean(axis=1) >= mean) & (z[:, -1] >= last)
+    return far
+
+
+def _sides(mixture: Mixture, n: int) -> list[NDArray[np.intp]]:
+    everyone = np.arange(mixture.size)
+    if mixture.means.shape[1] == n:
+        return [everyone]
+    context = mixture.means[:, n]
+    high = context > (context.min() + context.max()) / 2
+    return [side for side in (everyone[high], everyone[~high]) if len(side)]
+
+
+def _weighted_median(values: Array, weights: Array) -> float:
+    order = np.argsort(values, kind="stable")
+    at = int(np.searchsorted(np.cumsum(weights[order]), weights.sum() / 2))
+    return float(values[order[min(at, len(order) - 1)]])
+
+
+def _median(tube: Binned) -> Array:
+    """Weighted median of every axis."""
+    return np.array([_weighted_median(axis, tube.counts) for axis in tube.points.T])
+
+
+def _pooled(tubes: Sequence[Binned], shifts: Array) -> Binned:
+    """All tubes in one, each moved back by its shift."""
+    points = np.concatenate([tube.points - shift for tube, shift in zip(tubes, shifts, strict=True)])
+    counts = np.concatenate([tube.counts * min(1.0, EVENTS_PER_TUBE / tube.total) for tube in tubes])
+    return Binned(points, counts)
