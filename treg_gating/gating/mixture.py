@@ -10,10 +10,10 @@ component of their own (Peel & McLachlan, Stat Comput 2000; Lo et al., Cytometry
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import lgamma
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
 
 __all__ = [
     "Binned",
@@ -119,7 +119,7 @@ def expectation(mixture: Mixture, points: Array) -> tuple[Array, Array, Array]:
     n, d = points.shape
     log_density = np.empty((n, mixture.size))
     precision = np.empty((n, mixture.size))
-    constant = gammaln((mixture.nu + d) / 2) - gammaln(mixture.nu / 2) - d / 2 * np.log(mixture.nu * np.pi)
+    constant = lgamma((mixture.nu + d) / 2) - lgamma(mixture.nu / 2) - d / 2 * np.log(mixture.nu * np.pi)
     for k in range(mixture.size):
         root = np.linalg.inv(np.linalg.cholesky(mixture.scales[k]))
         distance = (((points - mixture.means[k]) @ root.T) ** 2).sum(axis=1)
