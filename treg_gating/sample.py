@@ -134,7 +134,7 @@ def _check_spillover(channels: Sequence[str], matrix: NDArray[np.float64]) -> No
         raise CompensationError(msg)
     off = np.abs(matrix - np.diag(diagonal))
     if off.max(initial=0) > MAX_OFF_DIAGONAL:
-        row, column = np.unravel_index(int(np.argmax(off)), off.shape)
+        row, column = (int(index) for index in np.unravel_index(int(np.argmax(off)), off.shape))
         msg = (
             f"spillover of {channels[row]} into {channels[column]} is {matrix[row, column]:g}; "
             f"expected within ±{MAX_OFF_DIAGONAL:g}"
