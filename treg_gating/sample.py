@@ -101,7 +101,7 @@ class Spillover:
     @property
     def inverse(self) -> NDArray[np.float64]:
         """Compensation matrix: raw row vector @ inverse = compensated row vector."""
-        return np.linalg.inv(self.matrix)
+        return np.asarray(np.linalg.inv(self.matrix), dtype=np.float64)
 
     @property
     def condition(self) -> float:
