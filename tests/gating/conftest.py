@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make_template(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., GatingTemplate]:
-    """A template from rows of gates.csv, on linear scales; the primary endpoint is the last population of its first."""
+    """A template from rows of gates.csv, on linear scales; nothing is asked of its endpoint."""
 
     def make(*rows: str, markers: Sequence[str] = ("A", "B", "C"), optional: Sequence[str] = ()) -> GatingTemplate:
         path = tmp_path_factory.mktemp("template")
@@ -55,7 +55,7 @@ def make_template(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Gat
             "template.toml": [TOML],
             "panel.csv": ["marker,synonyms,transform,args,required,channel", *panel],
             "gates.csv": ["population,parent,dims,sign,method,args,share,fallback", *rows],
-            "endpoints.csv": ["endpoint,numerator,denominator,unit,primary", f"e,{names[-1]},{names[0]},%,yes"],
+            "endpoints.csv": ["endpoint,numerator,denominator,unit,primary", f"e,{names[0]},{names[0]},%,yes"],
         }
         for name, lines in tables.items():
             (path / name).write_text("\n".join(lines) + "\n", encoding="utf-8")

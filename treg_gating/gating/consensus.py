@@ -202,7 +202,9 @@ def settle(step: GateStep, own: FittedGate, consensus: Consensus | None, batch: 
         return _by_consensus(own, consensus.by_batch.get(batch, consensus.gate), reason, consensus)
     vector = to_vector(own.gate)
     distance = np.abs(vector - consensus.vector)
-    limit = OUTLIER_SD * np.maximum(consensus.spread, np.sqrt(np.where(np.isfinite(consensus.tau2), consensus.tau2, 0)))
+    known = np.isfinite(consensus.tau2)  # one tube tells nothing of the variance between tubes
+    tau2 = np.where(known, consensus.tau2, 0.0)
+    limit = OUTLIER_SD * np.maximum(consensus.spread, np.sqrt(tau2))
     limit = np.maximum(limit, OUTLIER_SD * FLOOR * _scale(own.gate, len(vector)))
     if consensus.tubes >= LEAST_TUBES_FOR_OUTLIERS and (distance > limit).any():
         worst = int(np.argmax(distance / limit))
@@ -212,8 +214,7 @@ def settle(step: GateStep, own: FittedGate, consensus: Consensus | None, batch: 
         )
         return replace(_by_consensus(own, consensus.gate, reason, consensus), rule="consensus_outlier")
     errors = _errors(own, len(vector))
-    weight = np.where(np.isfinite(consensus.tau2), consensus.tau2 / np.maximum(consensus.tau2 + errors**2, 1e-300), 1.0)
-    weight = np.where(errors == 0, 1.0, weight)
+    weight = np.where(known & (errors > 0), tau2 / np.maximum(tau2 + errors**2, 1e-300), 1.0)
     final = from_vector(own.gate, weight * vector + (1 - weight) * consensus.vector)
     shrunk = f"{own.reason}; own weight {weight.min():.2f}" if weight.min() < 0.995 else own.reason
     error = tuple(float(value) for value in np.sqrt(weight) * errors) if own.standard_error else ()
