@@ -10,7 +10,7 @@ Two passes, because a gate's consensus needs every tube's own estimate::
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from treg_gating.compensation import compensate
 from treg_gating.errors import CompensationError, FCSError, TregGatingError
 from treg_gating.fcs import read_fcs
+from treg_gating.flags import Flag
 from treg_gating.gating.consensus import CohortGates, Member, learn_cohort, settle
 from treg_gating.gating.hierarchy import EventView, apply_sample, fit_sample
 from treg_gating.gating.results import FittedGate, SampleFit, SampleResult
 from treg_gating.gating.template import GateStep, GatingTemplate
+from treg_gating.matrices import MATRIX_ORDER, choose_matrix
 from treg_gating.panel import Panel, match_panel
 from treg_gating.populations import count_populations, gate_interval, picture_gates
 from treg_gating.quality import QualityReport, assess
@@ -41,12 +43,16 @@ class RunSettings:
 
     Parameters
     ----------
-    spillover : a matrix for every tube, from a CSV; None takes each file's own.
+    spillover : a matrix for every tube, from a CSV; None where none was given.
+    matrices : by batch, a matrix from its single stains (:func:`treg_gating.matrices.from_controls`).
+    order : which matrix is chosen: the first of these that there is.
     """
 
     template: GatingTemplate
     study: Study
     spillover: Spillover | None = None
+    matrices: Mapping[str, Spillover] = field(default_factory=dict)
+    order: tuple[str, ...] = MATRIX_ORDER
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +68,7 @@ class _Prepared:
     view: EventView
     linear: Mapping[str, NDArray[np.floating[Any]]]
     raw: frozenset[str]
+    flags: tuple[Flag, ...] = ()
 
 
 def first_pass(tube: Tube, settings: RunSettings) -> SampleFit:
@@ -139,7 +146,8 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
         warnings=tuple(str(warning) for warning in ready.sample.warnings),
         counts=counts,
         gates=tuple(walk.gates[step.population] for step in template.steps),
-        flags=flag_result(template, settings.study, counts, tuple(walk.gates.values()), ready.quality, interval),
+        flags=ready.flags
+        + flag_result(template, settings.study, counts, tuple(walk.gates.values()), ready.quality, interval),
         pictures=picture_gates(template, walk, ready.view, _limits(template)),
         gate_interval={} if interval is None else {primary.numerator: interval},
         quality=ready.quality.numbers,
@@ -164,7 +172,9 @@ def _prepare(tube: Tube, settings: RunSettings) -> _Prepared:
     panel = match_panel(template.panel, sample.channels, mapping, file=tube.file)
     used = [channel.name for channel in panel.channel_of.values()]
     quality = assess(sample, used)
-    compensated, how, spillover = _compensated(sample, template, settings.spillover, used, tube.file)
+    controls = None if template.imported else settings.matrices.get(tube.batch)  # imported gates bring theirs along
+    given, doubts = choose_matrix(sample, used, order=settings.order, controls=controls, table=settings.spillover)
+    compensated, how, spillover = _compensated(sample, template, given, used, tube.file)
     raw = template.imported.raw if template.imported else frozenset()
     linear = {
         marker: (sample if marker in raw else compensated).column(channel.name)
@@ -181,7 +191,7 @@ def _prepare(tube: Tube, settings: RunSettings) -> _Prepared:
         for marker, values in linear.items()
         if marker not in raw and not isinstance(transforms[marker], Linear)
     }
-    return _Prepared(template, sample, panel, how, spillover, quality, view, stains, raw)
+    return _Prepared(template, sample, panel, how, spillover, quality, view, stains, raw, doubts)
 
 
 def _compensated(

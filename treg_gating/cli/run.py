@@ -40,7 +40,13 @@ computed anew, with everything that rests on it, and nothing else.
 @click.option(
     "--spillover",
     type=click.Path(path_type=Path),
-    help="CSV with the spillover matrix for every tube; without it, each file's own.",
+    help="CSV with a spillover matrix for every tube.",
+)
+@click.option(
+    "--matrix-order",
+    default="controls,csv,file",
+    show_default=True,
+    help="Which spillover matrix is chosen, the first there is: from the batch's single stains, --spillover, the file.",
 )
 @click.option(
     "--tube-seconds",
@@ -66,6 +72,7 @@ def command(
     workers: int | None,
     scheduler: str,
     spillover: Path | None,
+    matrix_order: str,
     tube_seconds: float,
     tube_memory: float,
     quiet: bool,
@@ -80,6 +87,7 @@ def command(
     inputs = read_inputs(sheet, data, study_file, markers)
     from treg_gating.compensation import read_spillover_csv
     from treg_gating.interchange.load import load_gates, what_was_left_out
+    from treg_gating.matrices import from_controls, parse_order
     from treg_gating.pipeline import RunSettings
     from treg_gating.report.page import build_report
     from treg_gating.run.child import Limits
@@ -91,16 +99,25 @@ def command(
     check_endpoint(inputs.study, gating)
     # The matrix is known by its file's name; where that file lies must not change a result.
     matrix = replace(read_spillover_csv(spillover), source=spillover.name) if spillover else None
-    notes = (*inputs.notes, *what_was_left_out(gating))
+    matrix_choice = parse_order(matrix_order)
+    wanted = "controls" in matrix_choice and gating.compensation == "file"
+    matrices, said = from_controls(inputs.sheet.tubes) if wanted else ({}, ())
+    notes = (*inputs.notes, *what_was_left_out(gating), *said)
     order = RunOrder(
         sheet=inputs.sheet,
-        settings=RunSettings(template=gating, study=inputs.study, spillover=matrix),
+        settings=RunSettings(
+            template=gating, study=inputs.study, spillover=matrix, matrices=matrices, order=matrix_choice
+        ),
         out=out,
         workers=workers,
         scheduler=scheduler,
         limits=Limits(tube_seconds, tube_memory),
         notes=notes,
-        choices={"spillover": spillover.name if spillover else "each file's own", "template": template},
+        choices={
+            "spillover": spillover.name if spillover else "each file's own",
+            "matrix_order": ",".join(matrix_choice),
+            "template": template,
+        },
     )
     progress = open_progress(quiet=quiet)
     try:

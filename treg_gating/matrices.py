@@ -1,0 +1,123 @@
+"""Which spillover matrix a tube is compensated with: from its batch's controls, a CSV, or the file itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from treg_gating.errors import CompensationError, InputError
+from treg_gating.flags import Flag, FlagLevel
+from treg_gating.sample import Sample, Spillover
+from treg_gating.samplesheet import Tube
+from treg_gating.spillover import fit_controls
+
+__all__ = ["MATRIX_ORDER", "choose_matrix", "from_controls", "parse_order"]
+
+MATRIX_ORDER = ("controls", "csv", "file")
+DIFFERENT = 0.02  # of an element; a file's matrix that differs more is told
+
+
+def parse_order(text: str) -> tuple[str, ...]:
+    """``"controls,csv,file"`` or fewer of them, in the order of choice.
+
+    Raises
+    ------
+    InputError : another word, or one twice.
+    """
+    order = tuple(filter(None, (word.strip().lower() for word in text.split(","))))
+    if not order or len(set(order)) < len(order) or any(word not in MATRIX_ORDER for word in order):
+        msg = "the order of matrices is not understood"
+        raise InputError(msg, found=repr(text), expected="some of controls, csv, file, each once, with commas")
+    return order
+
+
+def from_controls(tubes: Sequence[Tube]) -> tuple[dict[str, Spillover], tuple[str, ...]]:
+    """Matrices by batch from the sheet's single stains, and sentences that the run must say.
+
+    A matrix holds the stained detectors alone, so that a dye without a single stain is seen to have none.
+    """
+    matrices: dict[str, Spillover] = {}
+    notes: list[str] = []
+    for batch, controls in fit_controls(tubes).items():
+        if controls.fit is None:
+            notes.append(f"Batch {batch}: its single stains give no matrix: {controls.refusal}")
+            continue
+        stained = [stain.detector for stain in controls.fit.stains]
+        whole = controls.fit.spillover
+        channels = tuple(name for name in whole.channels if name in stained)
+        at = [whole.channels.index(name) for name in channels]
+        matrices[batch] = Spillover(channels, whole.matrix[np.ix_(at, at)], f"single stains of batch {batch}")
+        notes.append(f"Batch {batch}: spillover matrix from {len(channels)} single stains.")
+    return matrices, tuple(notes)
+
+
+def choose_matrix(
+    sample: Sample, used: Sequence[str], *, order: Sequence[str], controls: Spillover | None, table: Spillover | None
+) -> tuple[Spillover | None, tuple[Flag, ...]]:
+    """The first matrix of the order that is there; None where that is the file's own, or where there is none.
+
+    Parameters
+    ----------
+    used : $PnN of the channels the template uses.
+    order : words of :data:`MATRIX_ORDER`.
+    controls : the batch's, from single stains; passed over where a dye of the tube has no single stain.
+    table : from a CSV.
+
+    Raises
+    ------
+    CompensationError : the order leaves the file's own matrix out, and there is no other.
+    """
+    flags: list[Flag] = []
+    missing = _without_stain(sample, used, controls)
+    if "controls" in order and controls is not None and missing:
+        text = f"{controls.source} not used: no single stain for {', '.join(missing)}"
+        flags.append(Flag("SPILLOVER_INCOMPLETE", FlagLevel.REVIEW, text))
+    given: Mapping[str, Spillover | None] = {
+        "controls": None if missing else controls,
+        "csv": table,
+        "file": sample.spillover,
+    }
+    chosen = next((word for word in order if given[word] is not None), "")
+    if not chosen and "file" not in order:
+        why = "; ".join(flag.text for flag in flags) or "none was given"
+        msg = f"{sample.path or 'sample'}: no spillover matrix from {' or '.join(order)}: {why}"
+        raise CompensationError(msg)
+    chosen = chosen or "file"
+    if chosen == "file":
+        return None, tuple(flags)
+    matrix = given[chosen]
+    if matrix is not None and sample.spillover is not None:
+        flags += _differs(matrix, sample.spillover)
+    return matrix, tuple(flags)
+
+
+def _without_stain(sample: Sample, used: Sequence[str], controls: Spillover | None) -> list[str]:
+    """Detectors that carry a dye, by their marker or because a gate uses them, and are not in the matrix."""
+    if controls is None:
+        return []
+    of_own = () if sample.spillover is None else sample.spillover.channels
+    return [
+        channel.name
+        for channel in sample.channels
+        if not channel.is_scatter
+        and not channel.is_time
+        and channel.name not in controls.channels
+        and (channel.name in used or (channel.marker and channel.name in of_own))
+    ]
+
+
+def _differs(matrix: Spillover, own: Spillover) -> list[Flag]:
+    shared = [name for name in matrix.channels if name in own.channels]
+    if not shared:
+        return []
+    first, second = (m.matrix[np.ix_(at, at)] for m in (matrix, own) for at in [[m.channels.index(n) for n in shared]])
+    row, column = np.unravel_index(int(np.argmax(np.abs(first - second))), first.shape)
+    size = float(abs(first[row, column] - second[row, column]))
+    if size <= DIFFERENT:
+        return []
+    text = (
+        f"the file's $SPILLOVER has {second[row, column]:.3f} for {shared[row]} into {shared[column]}, "
+        f"{matrix.source or 'the matrix used'} {first[row, column]:.3f} (limit {DIFFERENT:g} apart)"
+    )
+    return [Flag("SPILLOVER_DIFFERS", FlagLevel.NOTE, text)]
