@@ -18,7 +18,7 @@ from treg_gating.gating.method import CohortMethod, FitContext
 from treg_gating.gating.results import FittedGate, GateStatus
 from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate, Rule
 
-__all__ = ["EventView", "Walk", "apply_sample", "fit_sample"]
+__all__ = ["EventView", "Walk", "apply_gates", "apply_sample", "fit_sample"]
 
 Indices = NDArray[np.intp]
 
@@ -121,6 +121,15 @@ def apply_sample(
         return replace(gate, reason="; ".join(filter(None, (there_is_none, gate.reason))))
 
     return _walk(template, view, batch, decide)
+
+
+def apply_gates(template: GatingTemplate, gates: Mapping[str, FittedGate], view: EventView) -> Walk:
+    """Walk down with gates that are known; nothing is fitted or settled."""
+
+    def decide(step: GateStep, walk: Walk, context: FitContext) -> FittedGate:
+        return gates[step.population]
+
+    return _walk(template, view, "", decide)
 
 
 def _walk(
@@ -239,6 +248,9 @@ def _combine(step: CombineStep, walk: Walk, view: EventView) -> None:
     if unknown:
         walk.rows[step.population] = None
         walk.why_not[step.population] = reason
+        return
+    if pending:
+        walk.rows[step.population] = walk.rows[step.parent]  # passed through, as a gate that is not stained
         return
 
     def mask_of(name: str) -> NDArray[np.bool_]:
