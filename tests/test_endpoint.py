@@ -180,3 +180,23 @@ def test_order_of_tubes_does_not_matter():
     pairs = [(tube(f"T{i}", "Week 12", day=day), result(f"T{i}")) for i, day in enumerate((80, 84, 84, 90))]
     picked = {table(*order)[1]["tube_id"] for order in (pairs, pairs[::-1]) if order}
     assert picked <= {"T1", "T2"}
+
+
+@pytest.mark.parametrize(
+    ("counts", "value", "source"),
+    [
+        ({"cd4_per_ul": 800.0}, 40.0, "cd4_per_ul"),  # 5 % of 800
+        ({"lymphocytes_per_ul": 1500.0}, 37.5, "lymphocytes_per_ul"),  # 2.5 % of 1500
+        ({"cd4_per_ul": 800.0, "lymphocytes_per_ul": 1500.0}, 40.0, "cd4_per_ul"),
+        ({}, None, None),
+    ],
+)
+def test_cells_per_microlitre_rest_on_the_sheets_count(counts, value, source):
+    row = table((tube("A", **counts), result("A")))[0]
+    assert (row["treg_per_ul"], row["absolute_from"]) == (value, source)
+
+
+def test_too_few_to_report_gives_no_absolute_count_either():
+    row = table((tube("A", cd4_per_ul=800.0), result("A", treg=10)))[0]
+    assert row["status"] == "not_estimable"
+    assert row["treg_per_ul"] is None

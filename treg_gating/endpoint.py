@@ -22,6 +22,7 @@ __all__ = ["EndpointPlan", "Row", "endpoint_table"]
 Row = dict[str, str | int | float | None]
 
 SURFACE = "cd25_cd127low"  # the Treg gate without FOXP3, by the name that shipped templates give it
+CD4 = "cd4_t"
 LYMPHOCYTES = ("live", "lymphocytes")  # live lymphocytes, by the same
 # A visit is as good as its tube: best first.
 _REPORTABLE = ("ok", "review")
@@ -189,6 +190,7 @@ class _RowMaker:
             row.update(status="failed", reason=_failure(result))
             return row
         self._fill(row, result)
+        self._absolute(row, result, tube)
         if selection and row["status"] == "ok":
             row.update(status="review", reason=selection)
         return row
@@ -245,6 +247,20 @@ class _RowMaker:
             row["foxp3_purity_pct"] = rounded(100 * part.n / surface.n) if surface.n else None
         row["cd25_mfi_treg"] = rounded(part.mfi.get("CD25"))
         row["foxp3_mfi_treg"] = rounded(part.mfi.get("FOXP3"))
+
+
+    def _absolute(self, row: Row, result: SampleResult, tube: Tube) -> None:
+        """Treg per µL; the CD4 count goes first, because fewer gates stand between it and the Treg."""
+        part, whole = result.count(self.plan.numerator), result.count(self.plan.denominator)
+        if row["treg_pct_of_cd4"] is None or part is None or part.n is None or whole is None or not whole.n:
+            return
+        if tube.cd4_per_ul is not None and self.plan.denominator == CD4:
+            row.update(treg_per_ul=rounded(tube.cd4_per_ul * part.n / whole.n), absolute_from="cd4_per_ul")
+            return
+        lymphocytes = next((count for name in LYMPHOCYTES if (count := result.count(name)) is not None), None)
+        if tube.lymphocytes_per_ul is not None and lymphocytes is not None and lymphocytes.n:
+            value = rounded(tube.lymphocytes_per_ul * part.n / lymphocytes.n)
+            row.update(treg_per_ul=value, absolute_from="lymphocytes_per_ul")
 
 
 def _failure(result: SampleResult) -> str:
