@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 Values = NDArray[np.float64]
+_BESIDE_ZERO = 1e-8
 
 
 class Transform(Protocol):
@@ -84,7 +85,7 @@ class Logicle:
     t : top of the scale in linear units.
     w : width of the quasi-linear region in decades, 0 ≤ w ≤ m/2.
     m : decades of the whole scale.
-    a : additional negative decades.
+    a : additional negative decades, −w ≤ a ≤ m − 2w.
 
     The computation is FlowUtils' C code; t maps to 1.
     """
@@ -99,6 +100,9 @@ class Logicle:
         if not 0 <= self.w <= self.m / 2:
             msg = "logicle width is out of its range"
             raise InputError(msg, found=f"w = {self.w:g}", expected=f"0 to m/2 = {self.m / 2:g}")
+        if not -self.w <= self.a <= self.m - 2 * self.w:
+            msg = "logicle additional negative decades are out of their range"
+            raise InputError(msg, found=f"a = {self.a:g}", expected=f"-w to m - 2w = {self.m - 2 * self.w:g}")
 
     def apply(self, values: ArrayLike) -> Values:
         """Linear units to logicle scale."""
@@ -117,7 +121,12 @@ class Logicle:
         flat = array.reshape(-1, 1)
         if flat.size == 0:
             return array
+        # The C code gives −1 for what is no number, and its solver runs away just beside zero where w is 0.
+        special = ~np.isfinite(flat)
+        kept = flat[special]
+        flat[special | (np.abs(flat) < _BESIDE_ZERO)] = 0.0
         result: Values = function(flat, [0], t=self.t, m=self.m, w=self.w, a=self.a)
+        result[special] = kept
         return result.reshape(array.shape)
 
 
