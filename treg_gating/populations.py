@@ -10,37 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.gating.gates import Ellipse, Gate, HalfPlane, Interval
-from treg_gating.gating.hierarchy import EventView, Walk, select
+from treg_gating.gating.hierarchy import EventView, Walk, apply_gates, select
 from treg_gating.gating.results import FittedGate, GatePicture, GateStatus, PopulationCount
-from treg_gating.gating.template import GateStep, GatingTemplate
+from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate
 
-__all__ = ["count_populations", "gate_interval", "percentage", "picture_gates", "wilson"]
+__all__ = ["count_populations", "gate_interval", "percentage", "picture_gates"]
 
 PICTURE_BINS = {1: 160, 2: 72}
-
-
-def wilson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of a proportion (Wilson, JASA 1927), as fractions.
-
-    It covers counting only, not the position of a gate.
-
-    Parameters
-    ----------
-    k : events inside. n : events of the denominator.
-
-    Returns
-    -------
-    (low, high); (nan, nan) for n = 0.
-    """
-    from scipy.special import ndtri
-
-    if n == 0:
-        return (np.nan, np.nan)
-    z = float(ndtri(0.5 + level / 2))
-    p = k / n
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return (0.0 if k == 0 else float(centre - half), 1.0 if k == n else float(centre + half))
 
 
 def percentage(count: PopulationCount | None, denominator: PopulationCount | None) -> float:
@@ -98,7 +74,7 @@ def gate_interval(
         return None
     value = 100 * len(top) / len(bottom)
     down = up = 0.0
-    for name in template.path(numerator):
+    for name in _gates_behind(template, numerator):
         gate = walk.gates[name]
         if gate.gate is None or not any(gate.standard_error):
             continue
@@ -108,6 +84,18 @@ def gate_interval(
     return max(0.0, value - float(np.sqrt(down))), min(100.0, value + float(np.sqrt(up)))
 
 
+def _gates_behind(template: GatingTemplate, population: str) -> tuple[str, ...]:
+    """Populations whose gates decide over `population`: its path, and those of what a combination on it names."""
+    names: dict[str, None] = {}
+    for name in template.path(population):
+        step = template.step(name)
+        if isinstance(step, CombineStep):
+            for part in step.expression.names:
+                names |= dict.fromkeys(_gates_behind(template, part))
+        names[name] = None
+    return tuple(names)
+
+
 def _moved(
     template: GatingTemplate, walk: Walk, view: EventView, name: str, sign: float, numerator: str, denominator: str
 ) -> float:
@@ -115,6 +103,9 @@ def _moved(
     counts = {}
     for target in (numerator, denominator):
         path = template.path(target)
+        if any(isinstance(template.step(population), CombineStep) for population in path):
+            counts[target] = _counted_anew(template, walk, view, name, sign, target)
+            continue
         if name not in path:
             rows = walk.rows[target]
             counts[target] = len(rows) if rows is not None else 0
@@ -131,6 +122,14 @@ def _moved(
     return 100 * counts[numerator] / counts[denominator] if counts[denominator] else np.nan
 
 
+def _counted_anew(template: GatingTemplate, walk: Walk, view: EventView, name: str, sign: float, target: str) -> int:
+    """Events of a population when the gate of `name` moves, where a combination asks for gates beside its path."""
+    gates = dict(walk.gates)
+    gates[name] = replace(gates[name], gate=_shifted(gates[name], sign))
+    rows = apply_gates(template, gates, view).rows[target]
+    return len(rows) if rows is not None else 0
+
+
 def _shifted(gate: FittedGate, sign: float) -> Gate:
     shape, error = gate.gate, sign * gate.standard_error[0]
     if isinstance(shape, Interval):
@@ -139,7 +138,7 @@ def _shifted(gate: FittedGate, sign: float) -> Gate:
         return replace(shape, offset=shape.offset + error)
     if isinstance(shape, Ellipse):
         # The whole ellipse grows or shrinks: moving its centre sideways hardly changes what it holds.
-        scale = 1 + sign * gate.standard_error[0] / np.sqrt(shape.covariance[0][0])
+        scale = max(0.05, 1 + sign * gate.standard_error[0] / np.sqrt(shape.covariance[0][0]))
         return replace(shape, distance_square=shape.distance_square * scale**2)
     assert shape is not None  # noqa: S101 - callers pass gates with numbers only
     return shape
