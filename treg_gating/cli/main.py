@@ -19,6 +19,7 @@ _COMMANDS = {
     "check": ("treg_gating.cli.check", "Check sheet, study, template and every file's header; reads no events."),
     "report": ("treg_gating.cli.report", "Make tables and report of a finished run again, without the FCS files."),
     "endpoint": ("treg_gating.cli.endpoint", "Analyse a finished run by treatment arm, after unblinding."),
+    "export": ("treg_gating.cli.export", "Write a finished run in another program's format, such as CDISC."),
     "inspect": ("treg_gating.cli.inspect", "Show what an FCS file holds: channels, markers, matrix, warnings."),
     "templates": ("treg_gating.cli.templates", "List the gating templates that come along; copy one to adapt it."),
     "compensate": ("treg_gating.cli.compensate", "Make a spillover matrix from the sheet's single stains."),
