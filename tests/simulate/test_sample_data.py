@@ -40,7 +40,7 @@ def test_it_stays_small() -> None:
 
 def test_the_simulator_still_makes_it(tmp_path: Path) -> None:
     simulate_to_folder("sample", tmp_path, seed=SEED)
-    for name in ("samples.csv", "arms.csv", "study.toml", "truth.csv", "truth_controls.csv"):
+    for name in ("samples.csv", "arms.csv", "clinical.csv", "study.toml", "truth.csv", "truth_controls.csv"):
         assert (tmp_path / name).read_text(encoding="utf-8") == (FOLDER / name).read_text(encoding="utf-8")
     first, again = (read_fcs(folder / "fcs" / "S01_Baseline.fcs") for folder in (FOLDER, tmp_path))
     # Another processor may round the last bit of a logarithm otherwise: one digitiser step.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from treg_gating.simulate.settings import CohortSettings
 
-__all__ = ["study_toml"]
+__all__ = ["REGISTERED", "study_toml"]
 
 REGISTERED = {"nct05605665", "sample"}  # presets in the shape of the registered study
 CD4_SHARE_OF_EVENTS = 0.8  # of singlets that live; the rest are dead cells, debris, doublets
@@ -40,7 +40,19 @@ def study_toml(settings: CohortSettings) -> str:
         ]
         if index == 0:
             lines.append("baseline = true")
-    return "\n".join([*lines, "", "[limits]", *_limits(settings)]) + "\n"
+    return "\n".join([*lines, "", "[limits]", *_limits(settings), "", *_statistics(settings)]) + "\n"
+
+
+def _statistics(settings: CohortSettings) -> list[str]:
+    """How the study is analysed after unblinding; the arms' names are public and tell no subject's arm."""
+    arms = ", ".join(f'"{arm}"' for arm in settings.treatment.arms)
+    return [
+        "[statistics]",
+        'multiplicity = "closed"',
+        "responder_ratio = 2.0",
+        f"arms = [{arms}]",
+        f'combination = "{settings.treatment.arms[2]}"',
+    ]
 
 
 def _limits(settings: CohortSettings) -> list[str]:

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from treg_gating.errors import InputError
 from treg_gating.fcs.writer import write_fcs
 from treg_gating.simulate.biology import draw_biology
+from treg_gating.simulate.clinical import CLINICAL_COLUMNS, clinical_rows
 from treg_gating.simulate.cohort import plan_cohort
 from treg_gating.simulate.presets import PRESETS
 from treg_gating.simulate.settings import CohortSettings
-from treg_gating.simulate.study_text import study_toml
+from treg_gating.simulate.study_text import REGISTERED, study_toml
 from treg_gating.simulate.tubes import TIMESTEP, EventTruth, SimulatedTube, simulate_tube
 
 __all__ = ["SimulationSummary", "read_truth", "simulate_to_folder", "write_cohort"]
@@ -111,7 +112,8 @@ def write_cohort(
 
     ``fcs/`` holds the tubes; ``samples.csv`` is the sheet and names no arm; ``arms.csv`` has subject and arm;
     ``study.toml`` the plan; ``truth.csv`` the truth of every sample tube and ``truth_controls.csv`` that of the
-    control tubes, both counted among live single cells; ``truth/`` one ``.npz`` a tube for :func:`read_truth`.
+    control tubes, both counted among live single cells; ``clinical.csv`` the scores and adverse events of the
+    registered study; ``truth/`` one ``.npz`` a tube for :func:`read_truth`.
 
     Parameters
     ----------
@@ -155,6 +157,8 @@ def write_cohort(
     _write_csv(folder / "arms.csv", ("subject", "arm"), arms.items())
     _write_csv(folder / "truth.csv", TRUTH_COLUMNS, ([row[c] for c in TRUTH_COLUMNS] for row in samples))
     _write_csv(folder / "truth_controls.csv", CONTROL_COLUMNS, ([row[c] for c in CONTROL_COLUMNS] for row in controls))
+    if settings.name in REGISTERED:
+        _write_csv(folder / "clinical.csv", CLINICAL_COLUMNS, clinical_rows(settings))
     (folder / "study.toml").write_text(study_toml(settings), encoding="utf-8", newline="\n")
     return SimulationSummary(
         folder,
