@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from treg_gating.flags import Flag, FlagLevel
 from treg_gating.gating.results import FittedGate, GateStatus, PopulationCount
-from treg_gating.gating.template import GatingTemplate
+from treg_gating.gating.template import GateStep, GatingTemplate
 from treg_gating.quality import QualityReport
 from treg_gating.study import Study
 
@@ -25,10 +25,19 @@ def flag_result(
     by_name = {count.population: count for count in counts}
     flags = list(quality.flags)
     flags += _few_events(template, study, by_name)
+    failed = {gate.population for gate in gates if gate.status is GateStatus.FAILED}
     for gate in gates:
+        if gate.population in failed and failed & set(_stands_on(template, gate.population)):
+            continue  # what lies below a failed gate fails with it: one cause, one flag
         flags += _flags_of_gate(gate, primary=gate.population in template.path(template.primary.numerator))
     flags += _wide_interval(template, by_name, interval)
     return tuple(flags)
+
+
+def _stands_on(template: GatingTemplate, population: str) -> tuple[str, ...]:
+    """Populations whose events a gate needs."""
+    step = template.step(population)
+    return (step.parent, step.fit_on) if isinstance(step, GateStep) else (step.parent, *step.expression.names)
 
 
 def _few_events(template: GatingTemplate, study: Study, counts: dict[str, PopulationCount]) -> list[Flag]:
@@ -41,6 +50,8 @@ def _few_events(template: GatingTemplate, study: Study, counts: dict[str, Popula
         flags.append(Flag("FEW_CD4", level, f"{bottom.n} CD4 T cells (limit {limit:g})", primary.denominator))
     if top is not None and top.n is not None and top.n < limits.count_flag:
         text = f"{top.n} Tregs: detected, not quantifiable (limit {limits.count_flag:g})"
+        if top.n < limits.count_report:
+            text = f"{top.n} Tregs: too few to report (limit {limits.count_report:g})"
         flags.append(Flag("FEW_TREG", FlagLevel.REVIEW, text, primary.numerator))
     return flags + _unusual_shares(study, counts)
 
