@@ -249,7 +249,7 @@ def _local_cluster(run: str, workers: int) -> Iterator[Engine]:
             host="127.0.0.1",
             protocol="tls",  # anyone on this computer who reached an open scheduler could run code as this user
             security=Security.temporary(),
-            dashboard_address="127.0.0.1:0",  # the scheduler serves its health page anyway: any free port, loopback only
+            dashboard_address="127.0.0.1:0",  # the scheduler serves its health page anyway: on any free port
             memory_limit=0,
             silence_logs=logging.CRITICAL,
         )
