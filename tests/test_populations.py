@@ -12,7 +12,7 @@ from treg_gating.gating.gates import Ellipse, HalfPlane, Interval
 from treg_gating.gating.hierarchy import EventView, Walk, apply_gates
 from treg_gating.gating.results import FittedGate, GateStatus, PopulationCount
 from treg_gating.gating.template import GateStep, GatingTemplate, load_template
-from treg_gating.populations import count_populations, gate_interval, percentage, picture_gates
+from treg_gating.populations import control_densities, count_populations, gate_interval, percentage, picture_gates
 
 ROWS = (
     "low,clean,A,+,fixed,low=0,own,",
@@ -205,6 +205,20 @@ def test_picture_bins_are_where_the_events_are(template: Make) -> None:
     walk = walk_of(checked, view, low=LOW, top=top(0.0), plane=PLANE)
     picture = picture_gates(checked, walk, view, {"A": (0.0, 160.0), "B": (0.0, 1.0)})[0]
     assert picture.counts[:3].tolist() == [2, 1, 0]
+
+
+def test_a_control_shows_the_marker_it_leaves_out_on_the_events_of_the_fit(template: Make) -> None:
+    rows = ("low,clean,A,+,fixed,low=0,own,", "top,low,B,+,fixed,fit_on=clean; low=0,own,")
+    checked, view = template(*rows), view_of(np.array([-1.0, 1, 1]), np.array([0.0, 79.9, 200]))
+    walk = walk_of(checked, view, low=LOW, top=top(0.0))
+    limits = {"A": (0.0, 160.0), "B": (0.0, 160.0)}
+    densities = control_densities(checked, walk, view, limits, "b")
+    assert set(densities) == {"top"}
+    assert np.flatnonzero(densities["top"]).tolist() == [0, 79, 159]
+    assert control_densities(checked, walk, view, limits, "FOXP3") == {}
+    pictures = {one.population: one for one in picture_gates(checked, walk, view, limits, densities)}
+    assert pictures["low"].control is None
+    np.testing.assert_array_equal(pictures["top"].control, densities["top"])
 
 
 def test_nothing_to_draw_for_an_empty_parent(template: Make) -> None:

@@ -13,8 +13,9 @@ from treg_gating.gating.gates import Ellipse, Gate, HalfPlane, Interval
 from treg_gating.gating.hierarchy import EventView, Walk, apply_gates, select
 from treg_gating.gating.results import FittedGate, GatePicture, GateStatus, PopulationCount
 from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate
+from treg_gating.panel import canonical_marker
 
-__all__ = ["count_populations", "gate_interval", "percentage", "picture_gates"]
+__all__ = ["control_densities", "count_populations", "gate_interval", "percentage", "picture_gates"]
 
 PICTURE_BINS = {1: 160, 2: 72}
 
@@ -144,14 +145,45 @@ def _shifted(gate: FittedGate, sign: float) -> Gate:
     return shape
 
 
+def control_densities(
+    template: GatingTemplate, walk: Walk, view: EventView, limits: Mapping[str, tuple[float, float]], marker: str
+) -> dict[str, NDArray[np.uint32]]:
+    """What a control tube shows of the marker it leaves out, by population whose gate stands on that marker alone.
+
+    Parameters
+    ----------
+    limits : as for :func:`picture_gates`, so that its pictures can show the control on the same axis.
+    marker : what the control leaves out, in any usual spelling.
+
+    Returns
+    -------
+    Events per bin, shape (bins,), of the population each gate is fitted on; absent where the control has none.
+    """
+    densities, wanted = {}, canonical_marker(marker).casefold()
+    for step in template.steps:
+        if not isinstance(step, GateStep) or len(step.dims) != 1 or step.dims[0] not in view.measured:
+            continue
+        rows = walk.rows[step.fit_on]
+        if canonical_marker(step.dims[0]).casefold() != wanted or rows is None or len(rows) == 0:
+            continue
+        low, high = limits[step.dims[0]]
+        densities[step.population] = _histogram(view.values(step.dims, rows), (low,), (high,))
+    return densities
+
+
 def picture_gates(
-    template: GatingTemplate, walk: Walk, view: EventView, limits: Mapping[str, tuple[float, float]]
+    template: GatingTemplate,
+    walk: Walk,
+    view: EventView,
+    limits: Mapping[str, tuple[float, float]],
+    controls: Mapping[str, NDArray[Any]] | None = None,
 ) -> tuple[GatePicture, ...]:
     """Density of every gate's parent on fixed axes.
 
     Parameters
     ----------
     limits : (low, high) in gate units by dimension; the same for every tube of a run.
+    controls : densities of the matching control tubes by population, from :func:`control_densities`.
     """
     pictures = []
     for step in template.steps:
@@ -164,7 +196,8 @@ def picture_gates(
             continue
         low, high = zip(*(limits[name] for name in step.dims), strict=True)
         counts = _histogram(view.values(step.dims, rows), low, high)
-        pictures.append(GatePicture(step.population, step.parent, step.dims, low, high, counts))
+        control = (controls or {}).get(step.population)
+        pictures.append(GatePicture(step.population, step.parent, step.dims, low, high, counts, control))
     return tuple(pictures)
 
 

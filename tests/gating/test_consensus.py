@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from treg_gating.errors import GateFitError
-from treg_gating.gating.consensus import Consensus, Member, from_vector, learn_cohort, settle, to_vector
+from treg_gating.gating.consensus import (
+    CONTROL_DENSITIES,
+    Consensus,
+    Member,
+    from_vector,
+    learn_cohort,
+    settle,
+    to_vector,
+)
 from treg_gating.gating.gates import Ellipse, Gate, Interval, Polygon
 from treg_gating.gating.results import FittedGate, GateStatus
 from treg_gating.gating.template import GateStep, GatingTemplate
@@ -223,6 +231,16 @@ def test_controls_that_teach_nothing_are_noted(make_template: Template) -> None:
     cohort = learn_cohort(template, [few, *members([0.5, 0.6])])
     assert cohort.models == {}
     assert cohort.notes == ("a: control_quantile learnt nothing: no FMO tube without A has 2000 events in the parent",)
+
+
+def test_controls_of_a_batch_are_added_up(shrink: GatingTemplate) -> None:
+    counts = np.array([3, 1], dtype=np.uint32)
+    tubes = [
+        Member(f"f{i}", batch, "fmo", "A", False, {}, {CONTROL_DENSITIES: {"a": counts}})
+        for i, batch in enumerate("112")
+    ]
+    controls = learn_cohort(shrink, tubes).controls
+    assert {batch: array.tolist() for batch, array in controls["a"].items()} == {"1": [6, 2], "2": [3, 1]}
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,11 @@ from treg_gating.gating.method import Learner
 from treg_gating.gating.results import FittedGate, GateStatus
 from treg_gating.gating.template import GateStep, GatingTemplate
 
-__all__ = ["CohortGates", "Consensus", "Member", "learn_cohort", "settle"]
+__all__ = ["CONTROL_DENSITIES", "CohortGates", "Consensus", "Member", "learn_cohort", "settle"]
 
 OUTLIER_SD = 3.0
 LEAST_TUBES_FOR_OUTLIERS = 5
+CONTROL_DENSITIES = "control densities"  # key among a tube's summaries; the others are population/rule
 FLOOR = 0.01  # gate units (ellipses: of their own size): closer than this is never an outlier
 
 
@@ -70,12 +71,14 @@ class CohortGates:
     Parameters
     ----------
     consensus : by population. models : by ``population/rule``, for methods that learn.
+    controls : by population, then batch: density of the control tubes on the axis of the gate's picture.
     notes : sentences the run must say.
     """
 
     consensus: Mapping[str, Consensus] = field(default_factory=dict)
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    controls: Mapping[str, Mapping[str, NDArray[Any]]] = field(default_factory=dict)
 
 
 def learn_cohort(template: GatingTemplate, members: Sequence[Member]) -> CohortGates:
@@ -109,7 +112,17 @@ def learn_cohort(template: GatingTemplate, members: Sequence[Member]) -> CohortG
                 models[f"{step.population}/{rule.name}"] = model
     if len(learners) == 1:
         notes.append("one tube to learn from: its own gates are the consensus")
-    return CohortGates(consensus, models, tuple(dict.fromkeys(notes)))
+    return CohortGates(consensus, models, tuple(dict.fromkeys(notes)), _controls(ordered))
+
+
+def _controls(members: Sequence[Member]) -> dict[str, dict[str, NDArray[Any]]]:
+    """Densities of the control tubes, those of one batch added up."""
+    densities: dict[str, dict[str, NDArray[Any]]] = {}
+    for member in members:
+        for population, counts in member.summaries.get(CONTROL_DENSITIES, {}).items():
+            batches = densities.setdefault(population, {})
+            batches[member.batch] = counts + batches[member.batch] if member.batch in batches else counts
+    return densities
 
 
 def _model(

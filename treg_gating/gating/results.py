@@ -104,7 +104,8 @@ class GatePicture:
     low, high : axis limits, in gate units, one a dimension (the same for every sample of a run).
     counts : events per bin, shape (bins,) or (bins_x, bins_y), unsigned integers; events beyond the
         limits are counted in the outermost bins.
-    control : the same for the matching control tube (FMO), or None.
+    control : the same axis for the control tubes (FMO) of the batch, with their events of the population that the gate
+        is fitted on; None where there are none.
     """
 
     population: str
