@@ -20,13 +20,13 @@ from treg_gating.compensation import compensate
 from treg_gating.errors import CompensationError, FCSError, TregGatingError
 from treg_gating.fcs import read_fcs
 from treg_gating.flags import Flag
-from treg_gating.gating.consensus import CohortGates, Member, learn_cohort, settle
+from treg_gating.gating.consensus import CONTROL_DENSITIES, CohortGates, Member, learn_cohort, settle
 from treg_gating.gating.hierarchy import EventView, apply_sample, fit_sample
 from treg_gating.gating.results import FittedGate, SampleFit, SampleResult
 from treg_gating.gating.template import GateStep, GatingTemplate
 from treg_gating.matrices import MATRIX_ORDER, choose_matrix
 from treg_gating.panel import Panel, match_panel
-from treg_gating.populations import count_populations, gate_interval, picture_gates
+from treg_gating.populations import control_densities, count_populations, gate_interval, picture_gates
 from treg_gating.quality import QualityReport, assess
 from treg_gating.review import flag_result
 from treg_gating.sample import EventState, Sample, Spillover
@@ -80,7 +80,11 @@ def first_pass(tube: Tube, settings: RunSettings) -> SampleFit:
     """
     ready = _prepare(tube, settings)
     walk = fit_sample(ready.template, ready.view, batch=tube.batch)
-    return SampleFit(tube.tube_id, ready.sample.sha256, walk.gates, walk.summaries)
+    summaries: dict[str, Any] = dict(walk.summaries)
+    if tube.role is Role.FMO:
+        limits = _limits(ready.template)
+        summaries[CONTROL_DENSITIES] = control_densities(ready.template, walk, ready.view, limits, tube.control_for)
+    return SampleFit(tube.tube_id, ready.sample.sha256, walk.gates, summaries)
 
 
 def between_passes(tubes: Sequence[Tube], fits: Mapping[str, SampleFit], settings: RunSettings) -> CohortGates:
@@ -127,6 +131,7 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
 
     walk = apply_sample(template, ready.view, fit.gates, final, cohort.models, batch=tube.batch)
     counts = count_populations(template, walk, ready.linear)
+    controls = {name: by_batch[tube.batch] for name, by_batch in cohort.controls.items() if tube.batch in by_batch}
     primary = template.primary
     interval = gate_interval(template, walk, ready.view, primary.numerator, primary.denominator)
     return SampleResult(
@@ -148,7 +153,7 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
         gates=tuple(walk.gates[step.population] for step in template.steps),
         flags=ready.flags
         + flag_result(template, settings.study, counts, tuple(walk.gates.values()), ready.quality, interval),
-        pictures=picture_gates(template, walk, ready.view, _limits(template)),
+        pictures=picture_gates(template, walk, ready.view, _limits(template), controls),
         gate_interval={} if interval is None else {primary.numerator: interval},
         quality=ready.quality.numbers,
         margins=ready.quality.margins,
