@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from treg_gating.endpoint import endpoint_table
+from treg_gating.endpoint import endpoint_table, other_tubes
 from treg_gating.gating.results import Flag, FlagLevel, PopulationCount, SampleResult
 from treg_gating.run.record import TemplateSummary
 from treg_gating.samplesheet import Role, Tube
@@ -200,3 +200,21 @@ def test_too_few_to_report_gives_no_absolute_count_either():
     row = table((tube("A", cd4_per_ul=800.0), result("A", treg=10)))[0]
     assert row["status"] == "not_estimable"
     assert row["treg_per_ul"] is None
+
+
+def test_tubes_that_do_not_count_are_listed_with_their_reason():
+    pairs = [
+        (tube("A", day=0), result("A")),
+        (tube("B", "Week 12", day=84), result("B")),
+        (tube("C", "Week 12", day=86), result("C", treg=150)),
+        (tube("D", "Week 12", day=120), result("D", treg=10)),
+    ]
+    results = {t.tube_id: r for t, r in pairs}
+    found = other_tubes(results, [t for t, _ in pairs], STUDY, PLAN)
+    assert [(row["tube_id"], row["why_not_counted"], row["treg_pct_of_cd4"]) for row in found] == [
+        ("C", "tube B counts for Week 12", 7.5),
+        ("D", "tube D of day 120 is outside the window of Week 12", None),
+    ]
+    counted = {row["tube_id"] for row in table(*pairs)}
+    assert counted == {"A", "B"}
+    assert [(row["day"], row["status"]) for row in found] == [(86, "ok"), (120, "not_estimable")]

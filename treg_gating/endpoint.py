@@ -15,9 +15,9 @@ from treg_gating.gating.results import FlagLevel, PopulationCount, SampleResult
 from treg_gating.proportion import clopper_pearson, counting_cv_pct, rounded, wilson
 from treg_gating.samplesheet import Role, Tube
 from treg_gating.study import Study, Visit
-from treg_gating.tables import ENDPOINT, names
+from treg_gating.tables import ENDPOINT, OTHER_TUBES, names
 
-__all__ = ["EndpointPlan", "Row", "endpoint_table"]
+__all__ = ["EndpointPlan", "Row", "endpoint_table", "other_tubes"]
 
 Row = dict[str, str | int | float | None]
 
@@ -84,6 +84,31 @@ def endpoint_table(
         ]
         _add_change(found, study)
         rows += found
+    return rows
+
+
+def other_tubes(
+    results: Mapping[str, SampleResult], tubes: Sequence[Tube], study: Study, plan: EndpointPlan, code_version: str = ""
+) -> list[Row]:
+    """Sample tubes that count for no planned visit, columns as in :data:`treg_gating.tables.OTHER_TUBES`.
+
+    They lie outside every window, or another tube of their visit counts; their values are listed and enter nothing.
+    """
+    counted = {row["tube_id"]: row for row in endpoint_table(results, tubes, study, plan, code_version)}
+    chosen = {(row["subject"], row["visit"]): tube_id for tube_id, row in counted.items() if tube_id}
+    maker = _RowMaker(study, plan, code_version)
+    rows: list[Row] = []
+    for tube in tubes:
+        if tube.role is not Role.SAMPLE or tube.tube_id not in results or tube.tube_id in counted:
+            continue
+        visit, note = _visit_of(tube, study)
+        instead = chosen.get((tube.subject, visit or ""))
+        reason = (
+            note if visit is None else f"tube {instead} counts for {visit}" if instead else f"{visit} is not planned"
+        )
+        row = maker.row(tube, results[tube.tube_id], visit or tube.visit, "")
+        row.update(why_not_counted=reason, day=tube.day, date=tube.date)
+        rows.append({name: row.get(name) for name in names(OTHER_TUBES)})
     return rows
 
 
@@ -247,7 +272,6 @@ class _RowMaker:
             row["foxp3_purity_pct"] = rounded(100 * part.n / surface.n) if surface.n else None
         row["cd25_mfi_treg"] = rounded(part.mfi.get("CD25"))
         row["foxp3_mfi_treg"] = rounded(part.mfi.get("FOXP3"))
-
 
     def _absolute(self, row: Row, result: SampleResult, tube: Tube) -> None:
         """Treg per µL; the CD4 count goes first, because fewer gates stand between it and the Treg."""

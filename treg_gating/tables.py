@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["ENDPOINT", "GATES", "POPULATIONS", "Column", "names"]
+__all__ = ["ENDPOINT", "GATES", "OTHER_TUBES", "POPULATIONS", "Column", "names"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,9 @@ ENDPOINT: tuple[Column, ...] = (
     Column("treg_gate_high", "number", "%", "the same: most"),
     Column("counting_cv_pct", "number", "%", "coefficient of variation from counting alone"),
     Column("treg_pct_of_lymphocytes", "number", "%", "Treg of live lymphocytes; empty where these are not gated"),
-    Column("treg_per_ul", "number", "cells/µL", "Treg per µL of blood, from the sheet's absolute count (dual platform)"),
+    Column(
+        "treg_per_ul", "number", "cells/µL", "Treg per µL of blood, from the sheet's absolute count (dual platform)"
+    ),
     Column("absolute_from", "text", "", "which count of the sheet it rests on: cd4_per_ul or lymphocytes_per_ul"),
     Column("surface_treg_pct_of_cd4", "number", "%", "CD25+ CD127low of CD4 T cells, without FOXP3"),
     Column("foxp3_purity_pct", "number", "%", "FOXP3+ share of the CD25+ CD127low cells"),
@@ -67,6 +69,22 @@ ENDPOINT: tuple[Column, ...] = (
     Column("flags", "text", "", "codes of the tube's flags, joined by ;"),
     Column("selection", "text", "", "why this tube counts where the visit has several, or how its visit was told"),
     *_PROVENANCE,
+)
+
+OTHER_TUBES: tuple[Column, ...] = (
+    Column("subject", "text", "", "as in the sheet"),
+    Column("visit", "text", "", "visit that the sheet names"),
+    Column("tube_id", "text", "", "the tube in the sheet"),
+    Column("file", "text", "", "as in the sheet"),
+    Column("day", "integer", "days", "study day of the collection, where the sheet says"),
+    Column("date", "text", "", "date of the collection, where the sheet says"),
+    Column("why_not_counted", "text", "", "outside every window, or another tube counts for the visit"),
+    Column("status", "text", "", "as in endpoint.csv"),
+    Column("reason", "text", "", "as in endpoint.csv"),
+    Column("n_cd4_t", "integer", "events", "as in endpoint.csv"),
+    Column("n_treg", "integer", "events", "as in endpoint.csv"),
+    Column("treg_pct_of_cd4", "number", "%", "as in endpoint.csv; enters no table and no analysis"),
+    Column("sha256", "text", "", "digest of the file's bytes as they were read"),
 )
 
 POPULATIONS: tuple[Column, ...] = (

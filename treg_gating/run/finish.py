@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from treg_gating.endpoint import endpoint_table
+from treg_gating.endpoint import endpoint_table, other_tubes
 from treg_gating.errors import RunStateError
 from treg_gating.gating.gates import gate_to_dict
 from treg_gating.gating.results import FlagLevel, SampleResult
@@ -104,6 +104,7 @@ def record_of(ledger: Ledger, row: RunRow, ended: str) -> RunRecord:
         tube_id: decode(stored.payload) for tube_id, stored in ledger.results_of(row.run).items()
     }
     endpoint = endpoint_table(results, plan["tubes"], plan["study"], plan["template"], row.code)
+    others = other_tubes(results, plan["tubes"], plan["study"], plan["template"], row.code)
     consensus = {name: None if gate is None else gate_to_dict(gate) for name, gate in cohort["consensus"].items()}
     return RunRecord(
         title=plan["title"],
@@ -118,13 +119,14 @@ def record_of(ledger: Ledger, row: RunRow, ended: str) -> RunRecord:
         endpoint=tuple(endpoint),
         consensus=consensus,
         settings={**plan["choices"], "sheet": plan["sheet"], "sheet_sha256": plan["sheet_sha256"], "run": row.run},
+        other_tubes=tuple(others),
     )
 
 
 def _write(
     folder: Path, record: RunRecord, row: RunRow, ended: str, write_report: ReportWriter | None
 ) -> dict[str, Any]:
-    outputs = write_tables(folder, record.samples, record.endpoint, record.template.denominator)
+    outputs = write_tables(folder, record.samples, record.endpoint, record.template.denominator, record.other_tubes)
     if write_report is not None:
         replace_file(folder / "report.html", lambda temporary: write_report(record, temporary))
         outputs["report.html"] = _digest_or_empty(folder / "report.html")

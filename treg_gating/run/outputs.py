@@ -12,7 +12,7 @@ from treg_gating.gating.gates import Gate, gate_to_dict
 from treg_gating.gating.results import FittedGate, PopulationCount, SampleResult
 from treg_gating.proportion import rounded, wilson
 from treg_gating.run.files import replace_file, write_bytes
-from treg_gating.tables import ENDPOINT, GATES, POPULATIONS, Column, names
+from treg_gating.tables import ENDPOINT, GATES, OTHER_TUBES, POPULATIONS, Column, names
 
 __all__ = ["csv_bytes", "gate_rows", "population_rows", "write_json", "write_tables"]
 
@@ -24,14 +24,19 @@ _LYMPHOCYTES = ("live", "lymphocytes")
 
 
 def write_tables(
-    folder: Path, results: Sequence[SampleResult], endpoint: Sequence[Row], denominator: str
+    folder: Path,
+    results: Sequence[SampleResult],
+    endpoint: Sequence[Row],
+    denominator: str,
+    others: Sequence[Row] = (),
 ) -> dict[str, str]:
-    """Write endpoint.csv, populations.parquet and gates.csv.
+    """Write endpoint.csv, other_tubes.csv, populations.parquet and gates.csv.
 
     Parameters
     ----------
     results : in the order of the sheet.
     denominator : the population called CD4 in the tables.
+    others : tubes that count for no planned visit.
 
     Returns
     -------
@@ -42,9 +47,11 @@ def write_tables(
     DiskError : the files that were there before are untouched.
     """
     write_bytes(folder / "endpoint.csv", csv_bytes(ENDPOINT, endpoint))
+    write_bytes(folder / "other_tubes.csv", csv_bytes(OTHER_TUBES, others))
     write_bytes(folder / "gates.csv", csv_bytes(GATES, gate_rows(results)))
     _write_parquet(folder / "populations.parquet", POPULATIONS, list(population_rows(results, denominator)))
-    return {name: _digest(folder / name) for name in ("endpoint.csv", "gates.csv", "populations.parquet")}
+    written = ("endpoint.csv", "other_tubes.csv", "gates.csv", "populations.parquet")
+    return {name: _digest(folder / name) for name in written}
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

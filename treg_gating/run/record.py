@@ -96,6 +96,7 @@ class RunRecord:
     notes : sentences the run must say, such as "no baseline visit: consensus over all samples".
     samples : results of every tube, in the order of the sheet.
     endpoint : rows of endpoint.csv, in its order.
+    other_tubes : rows of other_tubes.csv: sample tubes that count for no planned visit.
     consensus : by population, the cohort's gate as :func:`treg_gating.gating.gates.gate_to_dict` gives it,
         or None where there is none.
     settings : choices of the run (spillover, workers, seed ...), for provenance.
@@ -113,3 +114,4 @@ class RunRecord:
     endpoint: tuple[EndpointRow, ...] = ()
     consensus: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    other_tubes: tuple[EndpointRow, ...] = ()
