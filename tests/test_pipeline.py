@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from treg_gating.flags import FlagLevel
 from treg_gating.gating.consensus import CohortGates
 from treg_gating.gating.gates import Gate, gate_to_dict
 from treg_gating.gating.results import SampleFit, SampleResult
-from treg_gating.gating.template import load_template
+from treg_gating.gating.template import load_template, shipped_templates
 from treg_gating.pipeline import RunSettings, between_passes, failed_result, first_pass, second_pass
 from treg_gating.populations import percentage
 from treg_gating.run.codec import encode
@@ -162,6 +163,30 @@ def test_the_order_of_tubes_is_irrelevant(cohort: Cohort) -> None:
     assert gates.notes == cohort.gates.notes
     for tube_id, result in results.items():
         assert encode(result) == encode(cohort.results[tube_id])
+
+
+def test_pictures_show_the_control_of_the_batch(cohort: Cohort, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(shipped_templates()["treg_foxp3"], tmp_path / "mine"))
+    gates = (folder / "gates.csv").read_text(encoding="utf-8").splitlines()
+    # In so small a tube CD4 has no valley; with a gate of its own the control can be followed down to CD4 T cells.
+    gates = ["cd4_t,not_cd8,CD4,+,fixed,low=0.45,own," if row.startswith("cd4_t,") else row for row in gates]
+    (folder / "gates.csv").write_text("\n".join(gates) + "\n", encoding="utf-8")
+    settings = replace(cohort.settings, template=load_template(folder))
+    control = next(tube for tube in cohort.tubes if tube.role is Role.FMO)
+    tube = cohort.tubes[0]
+    fits = {one.tube_id: first_pass(one, settings) for one in (tube, control)}
+    gated_by = between_passes([tube, control], fits, settings)
+    pictures = {one.population: one for one in second_pass(tube, settings, gated_by, fits[tube.tube_id]).pictures}
+    shown = {name for name, picture in pictures.items() if picture.control is not None}
+    assert shown == {"treg"}, "the FMO leaves out FOXP3 alone"
+    threshold = gated_by.models["treg/control_quantile"]["by_batch"][tube.batch][0]
+    density = pictures["treg"].control
+    assert density is not None
+    (low,), (high,) = pictures["treg"].low, pictures["treg"].high
+    edges = np.linspace(low, high, len(density) + 1)[:-1]
+    assert 0.99 < density[edges < threshold].sum() / density.sum() <= 1.0
+    elsewhere = second_pass(replace(tube, batch="B9"), settings, gated_by, fits[tube.tube_id])
+    assert all(picture.control is None for picture in elsewhere.pictures)
 
 
 # What is refused
