@@ -34,7 +34,7 @@ from treg_gating.samplesheet import Role, Tube
 from treg_gating.study import Study
 from treg_gating.transforms import Linear, Logicle, Transform, transform_to_dict
 
-__all__ = ["RunSettings", "between_passes", "failed_result", "first_pass", "second_pass"]
+__all__ = ["RunSettings", "between_passes", "clean_values", "failed_result", "first_pass", "second_pass"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +46,7 @@ class RunSettings:
     spillover : a matrix for every tube, from a CSV; None where none was given.
     matrices : by batch, a matrix from its single stains (:func:`treg_gating.matrices.from_controls`).
     order : which matrix is chosen: the first of these that there is.
+    widths : logicle widths that the study's samples gave, decades, by marker; the template has them already.
     """
 
     template: GatingTemplate
@@ -53,6 +54,7 @@ class RunSettings:
     spillover: Spillover | None = None
     matrices: Mapping[str, Spillover] = field(default_factory=dict)
     order: tuple[str, ...] = MATRIX_ORDER
+    widths: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +164,17 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
         clock=next((channel.name for channel in ready.sample.channels if channel.is_time), ""),
         timeline=ready.quality.timeline,
     )
+
+
+def clean_values(tube: Tube, settings: RunSettings, markers: Sequence[str]) -> dict[str, NDArray[np.floating[Any]]]:
+    """Compensated linear values of a tube's clean events, by marker; markers it does not measure are left out.
+
+    Raises
+    ------
+    TregGatingError : as in pass 1.
+    """
+    ready = _prepare(tube, settings)
+    return {marker: ready.linear[marker][ready.quality.kept] for marker in markers if marker in ready.linear}
 
 
 def failed_result(tube: Tube, error: BaseException, stage: str) -> SampleResult:

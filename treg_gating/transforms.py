@@ -15,6 +15,7 @@ __all__ = [
     "Asinh",
     "Linear",
     "Logicle",
+    "LogicleOfStudy",
     "Transform",
     "estimate_logicle_width",
     "transform_from_dict",
@@ -128,6 +129,39 @@ class Logicle:
         result: Values = function(flat, [0], t=self.t, m=self.m, w=self.w, a=self.a)
         result[special] = kept
         return result.reshape(array.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class LogicleOfStudy:
+    """A logicle whose width the study's samples are to give (``w=auto``); it transforms nothing before they have.
+
+    Parameters
+    ----------
+    t, m, a : as in :class:`Logicle`.
+    """
+
+    t: float = 262144.0
+    m: float = 4.5
+    a: float = 0.0
+
+    def __post_init__(self) -> None:
+        _positive("logicle", t=self.t, m=self.m)
+
+    def of_width(self, w: float) -> Logicle:
+        """The logicle with its width, decades."""
+        return Logicle(self.t, w, self.m, self.a)
+
+    def apply(self, values: ArrayLike) -> Values:
+        """Raises InputError: the width is not known yet."""
+        raise InputError(_NO_WIDTH, action=_ESTIMATE)
+
+    def inverse(self, values: ArrayLike) -> Values:
+        """Raises InputError: the width is not known yet."""
+        raise InputError(_NO_WIDTH, action=_ESTIMATE)
+
+
+_NO_WIDTH = "the logicle width of this marker has not been estimated (w=auto in panel.csv)"
+_ESTIMATE = "Estimate it with treg_gating.logicle_widths.settle_widths, as 'treg-gating run' does, or write a number"
 
 
 def estimate_logicle_width(values: ArrayLike, *, t: float = 262144.0, m: float = 4.5) -> float | None:

@@ -87,6 +87,7 @@ def command(
     inputs = read_inputs(sheet, data, study_file, markers)
     from treg_gating.compensation import read_spillover_csv
     from treg_gating.interchange.load import load_gates, what_was_left_out
+    from treg_gating.logicle_widths import settle_widths
     from treg_gating.matrices import from_controls, parse_order
     from treg_gating.pipeline import RunSettings
     from treg_gating.report.page import build_report
@@ -102,12 +103,14 @@ def command(
     matrix_choice = parse_order(matrix_order)
     wanted = "controls" in matrix_choice and gating.compensation == "file"
     matrices, said = from_controls(inputs.sheet.tubes) if wanted else ({}, ())
-    notes = (*inputs.notes, *what_was_left_out(gating), *said)
+    settings = RunSettings(
+        template=gating, study=inputs.study, spillover=matrix, matrices=matrices, order=matrix_choice
+    )
+    settings, estimated = settle_widths(settings, inputs.sheet.tubes)
+    notes = (*inputs.notes, *what_was_left_out(gating), *said, *estimated)
     order = RunOrder(
         sheet=inputs.sheet,
-        settings=RunSettings(
-            template=gating, study=inputs.study, spillover=matrix, matrices=matrices, order=matrix_choice
-        ),
+        settings=settings,
         out=out,
         workers=workers,
         scheduler=scheduler,
@@ -117,6 +120,7 @@ def command(
             "spillover": spillover.name if spillover else "each file's own",
             "matrix_order": ",".join(matrix_choice),
             "template": template,
+            **({"logicle_widths": dict(settings.widths)} if settings.widths else {}),
         },
     )
     progress = open_progress(quiet=quiet)

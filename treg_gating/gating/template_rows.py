@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from treg_gating.errors import InputError
 from treg_gating.gating.expression import parse_expression
@@ -12,13 +13,14 @@ from treg_gating.gating.methods import METHODS
 from treg_gating.gating.steps import BEFORE, CombineStep, Endpoint, GateStep, Rule
 from treg_gating.gating.template_tables import Row, suggestion
 from treg_gating.panel import MarkerSpec
-from treg_gating.transforms import Asinh, Linear, Logicle, Transform
+from treg_gating.transforms import Asinh, Linear, Logicle, LogicleOfStudy, Transform
 
 __all__ = ["read_endpoints", "read_panel", "read_steps"]
 
 SHARED = ("shrink", "batch", "study")  # shares for which the cohort has a consensus gate
 SHARES = ("own", *SHARED, "cohort", "control")
 CONSENSUS = "consensus"  # the one rule of a chain that is not a method
+_AUTO = re.compile(r"(?:^|;)\s*w\s*=\s*auto\s*(?=;|$)", re.IGNORECASE)  # the study's samples give the width
 _FALLBACK = re.compile(r"(?P<name>[^()]*?)\s*(?:\((?P<args>[^()]*)\))?")
 
 
@@ -40,15 +42,18 @@ def read_panel(rows: Sequence[Row], faults: list[InputError]) -> tuple[tuple[Mar
 
 
 def _read_transform(row: Row, faults: list[InputError]) -> Transform:
-    kinds = {"logicle": Logicle, "asinh": Asinh, "linear": Linear}
+    kinds: dict[str, type[Any]] = {"logicle": Logicle, "asinh": Asinh, "linear": Linear}
     name = row["transform"]
     if name not in kinds:
         faults.append(
             row.fault(f"unknown transform {name!r}", expected=", ".join(kinds), action=suggestion(name, kinds))
         )
         return Linear()
+    kind, args = kinds[name], row["args"]
+    if name == "logicle" and _AUTO.search(args):
+        kind, args = LogicleOfStudy, _AUTO.sub("", args)
     try:
-        transform: Transform = parse_arguments(kinds[name], row["args"], file=row.file, where=str(row.line))
+        transform: Transform = parse_arguments(kind, args, file=row.file, where=str(row.line))
     except InputError as error:
         faults.append(row.fault(str(error.problem), found=error.found, expected=error.expected, action=error.action))
         return Linear()
