@@ -233,3 +233,27 @@ def test_the_order_of_the_sheet_does_not_matter(names: list[str], random: object
 def test_any_name_is_looked_up_without_failing(written: str) -> None:
     found = Study(visits=(Visit("Baseline"),)).find_visit(written)
     assert (found == "Baseline") == (fold_visit(written) == "baseline")
+
+
+ARMS = GOOD.replace('multiplicity = "holm"', 'multiplicity = "min_test"\narms = ["IL-2", "Both"]\ncombination = "Both"')
+
+
+def test_arms_and_combination_are_read(tmp_path: Path) -> None:
+    statistics = read_study(write(tmp_path, ARMS)).statistics
+    assert (statistics.arms, statistics.combination, statistics.strata) == (("IL-2", "Both"), "Both", ("site",))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ('combination = "Both"', 'combination = "Bth"', "not among the arms; found 'Bth'; expected one of arms: IL-2, Both"),
+        ('combination = "Both"', "", "the min test needs the combination's arm"),
+        ('"IL-2", "Both"', '"IL-2", "Both", "Both"', "an arm is named twice"),
+        ('strata = ["site"]', "responder_ratio = 0", "every subject would respond"),
+    ],
+)
+def test_faults_of_the_statistics_name_their_line(tmp_path: Path, old: str, new: str, fault: str) -> None:
+    faults = faults_of(tmp_path, ARMS.replace(old, new))
+    assert len(faults) == 1
+    assert fault in faults[0]
+    assert "study.toml:line " in faults[0]

@@ -102,6 +102,7 @@ def test_same_results_same_bytes(tmp_path):
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
         "endpoint.csv",
         "gates.csv",
+        "other_tubes.csv",
         "populations.parquet",
     ]
 

@@ -49,7 +49,17 @@ def _log_axis(axes: Axes, which: str) -> None:
     axis = axes.yaxis if which == "y" else axes.xaxis
     (axes.set_yscale if which == "y" else axes.set_xscale)("log")
     low, high = axes.get_ylim() if which == "y" else axes.get_xlim()
-    steps = [digit * 10.0**power for power in range(-3, 3) for digit in (1, 1.5, 2, 3, 5, 7)]
+    # The wider the axis, the fewer ticks fit beside each other.
+    digits = (
+        (1, 1.5, 2, 3, 5, 7)
+        if high < 15 * low
+        else (1, 2, 5)
+        if high < 100 * low
+        else (1, 3)
+        if high < 500 * low
+        else (1,)
+    )
+    steps = [digit * 10.0**power for power in range(-6, 6) for digit in digits]
     axis.set_major_locator(FixedLocator([step for step in steps if low <= step <= high]))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
