@@ -9,6 +9,7 @@ from scipy import stats
 from treg_gating.proportion import wilson
 from treg_gating.statistics.ancova import ancova, compare, rank_ancova
 from treg_gating.statistics.linear import NotEstimableError
+from treg_gating.statistics.mmrm import mmrm
 from treg_gating.statistics.multiplicity import adjust, closed, holm, min_test, tukey
 from treg_gating.statistics.nonparametric import hodges_lehmann, mann_whitney_p, nonparametric
 from treg_gating.statistics.permutation import freedman_lane
@@ -59,8 +60,8 @@ def test_adjusted_means_are_at_the_mean_baseline_and_strata(trial):
 def test_by_hand_without_a_slope():
     # Baselines alike in every arm: the adjusted difference is the plain one.
     arm = np.array([0, 0, 1, 1])
-    found = compare(arm, np.array([1.0, 2.0, 1.0, 2.0]), np.array([1.0, 3.0, 5.0, 7.0]), 2, scale="raw")
-    assert found.contrasts[0].estimate == pytest.approx(4.0)
+    found = compare(arm, np.array([1.0, 2.0, 1.0, 2.0]), np.array([1.0, 3.0, 5.0, 8.0]), 2, scale="raw")
+    assert found.contrasts[0].estimate == pytest.approx(4.5)
     assert found.df == 1
 
 
@@ -82,6 +83,21 @@ def test_a_missing_value_leaves_the_subject_out_and_zero_percent_has_no_logarith
 def test_too_little_is_refused_with_its_reason(trial, keep, reason):
     with pytest.raises(NotEstimableError, match=reason):
         ancova(trial.arm[keep], trial.base[keep], trial.y[keep, -1], 3)
+
+
+def test_values_that_are_all_alike_are_refused_whatever_the_model(trial):
+    constant = np.full_like(trial.y, 7.3)
+    for ask in (
+        lambda: ancova(trial.arm, trial.base, constant[:, -1], 3),
+        lambda: ancova(trial.arm, trial.base, constant[:, -1], 3, robust=True),
+        lambda: rank_ancova(trial.arm, trial.base, constant[:, -1], 3),
+        lambda: freedman_lane(trial.arm, trial.base, constant[:, -1], 3),
+        lambda: mmrm(trial.arm, trial.base, constant, 3),
+    ):
+        with pytest.raises(NotEstimableError, match="no residual variance"):
+            ask()
+    with pytest.raises(NotEstimableError, match="all values are equal"):
+        nonparametric(trial.arm, constant[:, -1], 3)
 
 
 def test_an_arm_that_is_its_own_stratum_is_refused(trial):

@@ -228,6 +228,35 @@ def test_strata_enter_the_model():
     assert found.primary.comparison.df == found.primary.comparison.n - 6
 
 
+def test_the_min_test_is_never_replaced_in_silence():
+    record, arms = simulated(4)
+    study = replace(STUDY, statistics=replace(STUDY.statistics, multiplicity="min_test"))
+    found = analyse(record, study, arms)
+    adjusted = [contrast.p_adjusted for contrast in found.primary.comparison.contrasts]
+    assert math.isnan(adjusted[0])
+    assert adjusted[1] == adjusted[2]
+    two = {subject: arm for subject, arm in arms.arm_of.items() if arm != ARMS[2]}
+    with pytest.raises(InputError, match="the min test needs the combination's arm"):
+        analyse(record, study, replace(arms, names=ARMS[:2], arm_of=two))
+
+
+def test_two_arms_and_an_unmatched_subject():
+    record, arms = simulated(4)
+    two = {subject: arm for subject, arm in arms.arm_of.items() if arm != ARMS[2]} | {"S77": ARMS[0]}
+    found = analyse(record, STUDY, replace(arms, names=ARMS[:2], arm_of=two, strata_of={}))
+    assert len(found.primary.comparison.contrasts) == 1
+    reasons = {(e.subject, e.reason) for e in found.trial.excluded}
+    assert ("S77", "in the arm list, no tube in the run") in reasons
+    assert sum(reason == "not in the arm list" for _, reason in reasons) == 10
+
+
+def test_an_endpoint_before_the_baseline_is_refused():
+    record, arms = simulated(4)
+    study = replace(STUDY, endpoint=replace(STUDY.endpoint, visit="Baseline"))
+    with pytest.raises(InputError, match="does not come after the baseline"):
+        analyse(record, study, arms)
+
+
 def test_a_study_without_a_baseline_is_refused():
     record, arms = simulated(4, subjects=6)
     with pytest.raises(InputError, match="names no baseline"):

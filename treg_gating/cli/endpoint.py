@@ -60,6 +60,7 @@ def command(run_dir: Path, arms: Path, clinical: Path | None, out: Path, seed: i
             f"{last.record.template.name} {last.record.template.version} ({last.record.template.sha256[:12]}).",
             f"Arm list {listed.file}, sha256 {listed.sha256}.",
             *([f"Clinical table {scores.file}, sha256 {scores.sha256}."] if scores is not None else []),
+            *([last.record.study_assumed] if last.record.study_assumed else []),
             f"Audit trail ends with {last.ledger.audit_head()}.",
         ]
     with disk_errors(f"making {out}"):

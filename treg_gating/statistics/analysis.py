@@ -103,12 +103,12 @@ def analyse(
 
     Raises
     ------
-    InputError : the study names no baseline or no endpoint visit.
+    InputError : the study names no baseline or no endpoint visit after it, or the min test lacks its arm.
     """
     rows = record.endpoint
     subjects = tuple(dict.fromkeys(str(row["subject"]) for row in rows))
     trial = _trial(rows, subjects, arms, study)
-    combination = arms.names.index(study.statistics.combination) if study.statistics.combination in arms.names else None
+    combination = _combination(arms, study)
 
     def adjusted(scale: str) -> Result:
         return answered(
@@ -146,6 +146,17 @@ def analyse(
         associations=tuple(_associations(trial, scores)),
         log=(*log, said, f"seed of permutations and imputations: {seed}"),
     )
+
+
+def _combination(arms: ArmList, study: Study) -> int | None:
+    """Number of the combination's arm; the min test cannot do without it."""
+    name = study.statistics.combination
+    if name in arms.names:
+        return arms.names.index(name)
+    if study.statistics.multiplicity == "min_test":
+        problem = "the min test needs the combination's arm, and no subject is in it"
+        raise InputError(problem, file=arms.file, found=", ".join(arms.names), expected=repr(name))
+    return None
 
 
 def _trial(rows: Sequence[EndpointRow], subjects: Sequence[str], arms: ArmList, study: Study) -> TrialData:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LinearFit", "NotEstimableError", "arm_design", "fit_linear", "overall_f"]
+__all__ = ["LinearFit", "NotEstimableError", "arm_design", "fit_linear", "no_variance", "overall_f"]
 
 Floats = NDArray[np.float64]
 
@@ -67,6 +67,9 @@ def fit_linear(design: Floats, y: Floats, *, robust: bool = False) -> LinearFit:
     unscaled = inverse_r @ inverse_r.T
     residuals = y - design @ beta
     sigma2 = float(residuals @ residuals) / (n - p)
+    if sigma2 <= no_variance(y):
+        msg = "the values leave no residual variance"
+        raise NotEstimableError(msg)
     if robust:
         leverage = np.minimum((q * q).sum(axis=1), 1.0)
         if np.any(leverage > 1.0 - 1e-12):
@@ -79,6 +82,11 @@ def fit_linear(design: Floats, y: Floats, *, robust: bool = False) -> LinearFit:
     return LinearFit(beta, covariance, n - p, residuals, unscaled, sigma2)
 
 
+def no_variance(y: Floats) -> float:
+    """Variance that rounding alone gives to values of this size."""
+    return 1e-24 * max(1e-12, float(np.nanmax(np.abs(y)))) ** 2
+
+
 def overall_f(fit: LinearFit, n_arms: int) -> tuple[float, float]:
     """F and p of equality of the first `n_arms` coefficients (Wald form, q and n − p degrees of freedom)."""
     from scipy import special
@@ -88,5 +96,9 @@ def overall_f(fit: LinearFit, n_arms: int) -> tuple[float, float]:
     rows[np.arange(n_arms - 1), np.arange(1, n_arms)] = 1.0
     difference = rows @ fit.beta
     q = n_arms - 1
-    f = float(difference @ np.linalg.solve(rows @ fit.covariance @ rows.T, difference)) / q
+    try:
+        f = float(difference @ np.linalg.solve(rows @ fit.covariance @ rows.T, difference)) / q
+    except np.linalg.LinAlgError:
+        msg = "the covariance of the arms' differences is singular"
+        raise NotEstimableError(msg) from None
     return f, float(special.fdtrc(q, fit.df, f))

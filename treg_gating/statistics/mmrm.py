@@ -144,9 +144,6 @@ def _visit_variances(arm: NDArray[np.int64], n_arms: int, covariates: Floats, y:
         seen = np.isfinite(column)
         fit = fit_linear(arm_design(arm[seen], n_arms, covariates[seen]), column[seen])
         variances.append(fit.sigma2)
-    if min(variances) <= 0:
-        msg = "a visit's values leave no residual variance"
-        raise NotEstimableError(msg)
     return np.array(variances)
 
 

@@ -93,6 +93,9 @@ def trial_of_values(
     if baseline is None or visit is None:
         msg = "the study names no baseline or no visit after it, so that nothing can be compared with a baseline"
         raise ValueError(msg)
+    if study.visits.index(study.visit(visit)) <= study.visits.index(baseline):
+        msg = f"the endpoint's visit {visit!r} does not come after the baseline {baseline.name!r}"
+        raise ValueError(msg)
     after = tuple(v.name for v in study.visits[study.visits.index(baseline) + 1 :])
     kept = tuple(subject for subject in subjects if subject in arms.arm_of)
     excluded = [Excluded(s, "", "not in the arm list") for s in subjects if s not in arms.arm_of]
