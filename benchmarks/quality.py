@@ -4,9 +4,9 @@
 
 Tubes of a cohort get one disturbance each, 3 to 15 % of their time, or none. Per kind: share of disturbed events that
 were excluded (median, lowest tube), share of good events that were lost (median, highest tube). With ``--treg`` each
-tube is also gated with the shipped template, and Treg % of the disturbed tube is compared with that of the same tube
-undisturbed. With ``--time`` the cost is set beside both passes at 500,000 events. PeacoQC gets the same events on
-arcsinh(x / 150), scatter divided by its range, and its own defaults; margins are left to neither.
+tube is also gated with the shipped template, and its Treg % is compared with the truth among its undisturbed events.
+With ``--time`` the cost is set beside both passes at 500,000 events. PeacoQC gets the same events on arcsinh(x / 150),
+scatter divided by its range, and its own defaults; margins are left to neither.
 """
 
 from __future__ import annotations
@@ -131,7 +131,9 @@ def treg(base: list[TubePlan]) -> None:
             result = second_pass(tube, settings, cohort, fits[tube.tube_id])
             top, bottom = result.count("treg"), result.count("cd4_t")
             share = 100 * top.n / bottom.n if top and bottom and top.n and bottom.n else float("nan")
-            values.setdefault(kind, []).append(float(np.log(share / made.treg_pct_of_cd4)))
+            good = ~made.truth.disturbed
+            truth = 100 * (made.truth.is_treg & good).sum() / (made.truth.is_cd4 & good).sum()
+            values.setdefault(kind, []).append(float(np.log(share / truth)))
     print("\n| disturbance | bias % | residual CV % (log ratio to truth) | against the same tube undisturbed, CV % |")
     print("| --- | --- | --- | --- |")
     for kind, logs in values.items():

@@ -35,6 +35,7 @@ GROW = 0.65  # once found, a disturbed stretch reaches as far as the change exce
 COMMON_SHIFT = 0.045  # decades, all fluorescence or all scatter together
 OWN_SHIFT = 0.10  # decades, one channel
 OWN_SPREAD = 0.5  # of the width that a channel's information stands for; a broad negative peak may wander that far
+OWN_RUN = 3  # stretches; the many traces of single channels are not all quiet
 OWN_RANK = 0.15  # mean rank of one channel; 0.5 is all above the tube's largest value
 RATE_FACTOR = 2.5  # of the rate around it
 RATE_LONGEST = 0.2  # share of the events: a rate that stays longer was chosen so
@@ -72,10 +73,11 @@ class _Trace:
     values: Values
     limit: float
     unit: str = "decades"
+    shortest: int = 1  # a shorter run does not count
 
     def disturbed(self) -> Mask:
         """Stretches that belong to a run which exceeds the limit somewhere and `GROW` of it everywhere."""
-        return _runs_reaching(np.abs(self.values), self.limit, GROW * self.limit)
+        return _runs_reaching(np.abs(self.values), self.limit, GROW * self.limit, self.shortest)
 
     def at(self, run: slice) -> str:
         """The largest value in a run, in words."""
@@ -219,8 +221,8 @@ def _traces(common: Mapping[str, Values], followed: Followed, rows: Rows, edges:
         shift, rank = score.shifts(rows, edges), score.ranks(rows, edges)
         shift, rank = _smooth(shift - np.median(shift)), _smooth(rank - np.median(rank))
         own = max(OWN_SHIFT, OWN_SPREAD / float(np.sqrt(score.information)))
-        traces.append(_Trace(name, shift, _limit(shift, own)))
-        traces.append(_Trace(name, rank, _limit(rank, OWN_RANK), "of its rank"))
+        traces.append(_Trace(name, shift, _limit(shift, own), shortest=OWN_RUN))
+        traces.append(_Trace(name, rank, _limit(rank, OWN_RANK), "of its rank", OWN_RUN))
     return traces
 
 
@@ -268,10 +270,10 @@ def _running_median(values: Values, width: int) -> Values:
     return result
 
 
-def _runs_reaching(size: Values, limit: float, floor: float) -> Mask:
+def _runs_reaching(size: Values, limit: float, floor: float, shortest: int) -> Mask:
     result = size > floor
     for run in _runs(result):
-        result[run] = bool((size[run] > limit).any())
+        result[run] = run.stop - run.start >= shortest and bool((size[run] > limit).any())
     return result
 
 
