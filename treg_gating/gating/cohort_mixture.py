@@ -14,6 +14,8 @@ __all__ = ["learn_mixture", "name_components"]
 Array = NDArray[np.float64]
 ROUNDS = 3
 TUBE_BINS, POOLED_BINS, FINAL_BINS = 3_000, 15_000, 40_000
+LEAST_DISPLACEMENT = 1.7  # spreads, mean over the markers
+NEAREST_SHARE = 0.6  # of the displacement of the farthest component
 EVENTS_PER_TUBE = 20_000  # a tube counts at most as much as this many events
 
 
@@ -88,21 +90,25 @@ def name_components(mixture: Mixture, signs: Array) -> NDArray[np.bool_]:
     signs : +1 or −1 for the first columns of the mixture; a column behind them is context.
     """
     n = len(signs)
-    wanted = np.zeros(mixture.size, dtype=bool)
+    z = np.zeros((mixture.size, n))
     for side in _sides(mixture, n):
         weights = mixture.weights[side]
         centre = np.array([_weighted_median(mixture.means[side, j], weights) for j in range(n)])
         spread = np.array([_weighted_median(mixture.spreads[side, j], weights) for j in range(n)])
-        z = signs * (mixture.means[side][:, :n] - centre) / spread
-        wanted[side] = _displaced(z)
-    return wanted
+        z[side] = signs * (mixture.means[side][:, :n] - centre) / spread
+    return _displaced(z)
 
 
 def _displaced(z: Array) -> NDArray[np.bool_]:
-    """Far enough on all markers together, and on the last one, which decides; wrong on none."""
-    two = z.shape[1] == 2
-    least, mean, last = (1.0, 2.1, 1.0) if two else (0.0, 1.7, 1.7)
-    far: NDArray[np.bool_] = (z.min(axis=1) >= least) & (z.mean(axis=1) >= mean) & (z[:, -1] >= last)
+    """Far enough on all markers together, and on the last one, which decides; wrong on none.
+
+    And not much nearer than the component that is farthest: activated cells lie on the way to Tregs.
+    """
+    least, last = (1.0, 1.0) if z.shape[1] == 2 else (0.0, 1.7)
+    mean = z.mean(axis=1)
+    far: NDArray[np.bool_] = (z.min(axis=1) >= least) & (z[:, -1] >= last) & (mean >= LEAST_DISPLACEMENT)
+    if far.any():
+        far &= mean >= NEAREST_SHARE * mean[far].max()
     return far
 
 
