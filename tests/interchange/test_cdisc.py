@@ -282,3 +282,33 @@ def test_the_define_workbook_names_every_variable_and_test(files, tmp_path):
     assert len(variables) == sum(len(plan.variables) for plan in (CP, SUPPCP, ADTREG))
     assert variables["CP", "CPTESTCD"] == 7
     assert "CPTESTCD EQ TLHRTLH" in {row[1].value for row in book["Values"].iter_rows(min_row=2)}
+
+
+def test_rules_that_hold_for_every_findings_domain(two_visits):
+    failed = result("C", treg=None)
+    more = given(
+        (tube("A", "Baseline", date="2026-01-05", day=-1), result("A")),
+        (tube("B", "Week 12", date="2026-03-30", day=84), result("B", treg=220)),
+        (tube("C", "Baseline", subject="002", day=0), failed),
+    )
+    records = [*cdisc.cp_records(two_visits), *cdisc.cp_records(more)]
+    for record in records:
+        done = not record.get("CPSTAT")
+        # A result, or NOT DONE with its reason; never both, never neither.
+        assert bool(record.get("CPORRES")) == done
+        assert bool(record.get("CPSTRESC")) == done
+        assert (record.get("CPSTRESN") is not None) == done
+        assert bool(record.get("CPREASND")) == (not done)
+        assert record["CPLOBXFL"] in {"", "Y"}
+        assert record["CPDY"] != 0
+        assert record["VISITDY"] != 0
+    for pair in (("CPTESTCD", "CPTEST"), ("VISIT", "VISITNUM")):
+        assert len({record[pair[0]] for record in records}) == len(
+            {(record[pair[0]], record[pair[1]]) for record in records}
+        )
+    by_subject: dict[object, list[object]] = {}
+    for record in cdisc.cp_records(more):
+        by_subject.setdefault(record["USUBJID"], []).append(record["CPSEQ"])
+    assert all(numbers == list(range(1, len(numbers) + 1)) for numbers in by_subject.values())
+    subjects = [record["USUBJID"] for record in cdisc.cp_records(more)]
+    assert "NCT05605665-002" in subjects
