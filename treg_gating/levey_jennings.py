@@ -57,6 +57,7 @@ class Violation:
     ----------
     rule : one of 1-3s, 2-2s, R-4s, 10-x. quantity : of the series; empty where not said.
     first, last : positions in the series, both included. text : in words and numbers.
+    tubes : the tubes of these positions, where they are known.
     """
 
     rule: str
@@ -64,6 +65,7 @@ class Violation:
     last: int
     text: str
     quantity: str = ""
+    tubes: tuple[str, ...] = ()
 
 
 def series_of(results: Sequence[SampleResult], numerator: str, denominator: str) -> tuple[Point, ...]:
@@ -139,9 +141,9 @@ def control_violations(points: Sequence[Point]) -> tuple[Violation, ...]:
         if len(series) < MIN_POINTS:
             continue
         for broken in westgard([point.value for point in series]):
-            tubes = ", ".join(point.tube_id for point in series[broken.first : broken.last + 1])
-            text = f"{quantity}: {broken.text} ({tubes})"
-            found.append(Violation(broken.rule, broken.first, broken.last, text, quantity))
+            tubes = tuple(point.tube_id for point in series[broken.first : broken.last + 1])
+            text = f"{quantity}: {broken.text} ({', '.join(tubes)})"
+            found.append(Violation(broken.rule, broken.first, broken.last, text, quantity, tubes))
     return tuple(found)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["ENDPOINT", "GATES", "OTHER_TUBES", "POPULATIONS", "Column", "names"]
+__all__ = ["ENDPOINT", "GATES", "LEVEY_JENNINGS", "OTHER_TUBES", "POPULATIONS", "Column", "names"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,4 +128,18 @@ GATES: tuple[Column, ...] = (
     Column("own_numbers", "text", "gate units", "the tube's own estimate where the final gate differs from it"),
     Column("n_events", "integer", "events", "events it was fitted on"),
     Column("reason", "text", "", "in words"),
+)
+
+LEVEY_JENNINGS: tuple[Column, ...] = (
+    Column("tube_id", "text", "", "the tube in the sheet"),
+    Column("subject", "text", "", "as in the sheet"),
+    Column("visit", "text", "", "as in the sheet"),
+    Column("batch", "text", "", "as in the sheet"),
+    Column("role", "text", "", "sample or control (the donor's tube)"),
+    Column("acquired", "text", "", "$DATE and $BTIM of the file"),
+    Column("quantity", "text", "", "what is followed: median or robust SD of negatives or positives, share, MFI"),
+    Column("value", "number", "as in the column unit", "empty where it is not estimable"),
+    Column("unit", "text", "", "gate units, % or a.u. (compensated)"),
+    Column("n_events", "integer", "events", "events it rests on"),
+    Column("rules", "text", "", "Westgard rules that the control donor's tube takes part in breaking, joined by ;"),
 )

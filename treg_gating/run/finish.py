@@ -16,6 +16,7 @@ from treg_gating.gating.gates import gate_to_dict
 from treg_gating.gating.results import FlagLevel, SampleResult
 from treg_gating.run.audit import now
 from treg_gating.run.codec import Payload, decode
+from treg_gating.run.control_charts import write_control_charts
 from treg_gating.run.files import replace_file
 from treg_gating.run.ledger import Ledger
 from treg_gating.run.outputs import write_json, write_tables
@@ -127,6 +128,10 @@ def _write(
     folder: Path, record: RunRecord, row: RunRow, ended: str, write_report: ReportWriter | None
 ) -> dict[str, Any]:
     outputs = write_tables(folder, record.samples, record.endpoint, record.template.denominator, record.other_tubes)
+    charts, broken = write_control_charts(
+        folder, record.samples, record.template.numerator, record.template.denominator
+    )
+    outputs.update(charts)
     if write_report is not None:
         replace_file(folder / "report.html", lambda temporary: write_report(record, temporary))
         outputs["report.html"] = _digest_or_empty(folder / "report.html")
@@ -143,6 +148,7 @@ def _write(
         "endpoint": dict(Counter(str(line["status"]) for line in record.endpoint)),
         "failed": [_problem(result) for result in record.samples if result.status != "done"],
         "notes": list(record.notes),
+        "control_rules_broken": list(broken),
         "outputs": outputs,
     }
     write_json(folder / "summary.json", summary)
