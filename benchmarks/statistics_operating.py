@@ -155,8 +155,8 @@ def table(tallies: dict[str, Tally], notes: Tally, trials: int, seed: int) -> st
         lines.append(f"| {name} | {ROLES[name]} | {' | '.join(cells)} |")
     lines += [
         "",
-        'At least one pair wrongly below 5 % ("null": no arm differs; "partial": the third against the second arm, which',
-        "alone is null), and power of the third against the first arm, by multiplicity:",
+        'At least one pair wrongly below 5 % ("null": no arm differs; "partial": the third against the second arm,',
+        "which alone is null), and power of the third against the first arm, by multiplicity:",
         "",
         "| analysis | method | null % | partial % | power % |",
         "| --- | --- | --- | --- | --- |",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -124,6 +126,11 @@ def test_tukey_equals_scipy_where_there_is_no_covariate(trial):
 
 def test_closed_test_is_every_intersection():
     assert closed([0.01, 0.04, 0.2], 0.03) == [0.03, 0.04, 0.2]
+
+
+def test_closed_test_declares_nothing_without_the_overall_test(trial):
+    found = replace(ancova(trial.arm, trial.base, trial.y[:, -1], 3), p=float("nan"))
+    assert all(np.isnan(contrast.p_adjusted) for contrast in adjust(found, "closed", 3).contrasts)
 
 
 def test_min_test_asks_for_both_components(trial):

@@ -68,6 +68,8 @@ def adjust(comparison: Comparison, method: str, n_arms: int, combination: int | 
     if method == "none" or not np.all(np.isfinite(p)):
         return comparison
     if method == "closed" and n_arms <= 3:
+        if not np.isfinite(comparison.p):
+            return comparison  # without the overall test no pair can be declared
         return comparison.with_adjusted(closed(p, comparison.p))
     if method == "tukey" and all(np.isfinite(c.statistic) for c in comparison.contrasts):
         return comparison.with_adjusted(_tukey_by_contrast(comparison, n_arms))
