@@ -199,6 +199,23 @@ def test_aligned_mixture_ignores_the_order_of_events(context: Make) -> None:
     assert fits[0] == fits[1]
 
 
+def test_the_same_tubes_teach_the_same_to_the_last_digit(context: Make) -> None:
+    """learn_cohort hands tubes over by name; in another order only the last digits of the start may differ."""
+    method = AlignedMixture(components=2)
+    learners = []
+    for name, share in (("a", 0.05), ("b", 0.1), ("c", 0.2)):
+        columns, _ = cd4(ord(name), share, n=4_000)
+        pair = np.column_stack([columns["CD25"], columns["CD127"]])
+        summary = method.summarise(context(pair, ("CD25", "CD127"), columns))
+        learners.append(Learner(name, "1", "sample", "", summary))
+    first, again = method.pool(learners), method.pool(list(learners))
+    other = method.pool(learners[::-1])
+    assert set(first) == set(other)
+    for key, value in first.items():
+        np.testing.assert_array_equal(np.asarray(again[key]), np.asarray(value))
+    assert np.sort(np.ravel(other["weights"])) == pytest.approx(np.sort(np.ravel(first["weights"])), abs=0.01)
+
+
 def test_aligned_mixture_without_tregs_or_cohort_refuses(context: Make) -> None:
     method = AlignedMixture(components=2)
     columns, _ = cd4(5, 0.0)
