@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 ROUNDS = 3
 TUBE_BINS, POOLED_BINS, FINAL_BINS = 3_000, 15_000, 40_000
 LEAST_DISPLACEMENT = 1.7  # spreads, mean over the markers
-NEAREST_SHARE = 0.6  # of the displacement of the farthest component
+NEAREST_SHARE = 0.6  # of the average displacement of the components that are far
 EVENTS_PER_TUBE = 20_000  # a tube counts at most as much as this many events
 
 
@@ -96,19 +96,20 @@ def name_components(mixture: Mixture, signs: Array) -> NDArray[np.bool_]:
         centre = np.array([_weighted_median(mixture.means[side, j], weights) for j in range(n)])
         spread = np.array([_weighted_median(mixture.spreads[side, j], weights) for j in range(n)])
         z[side] = signs * (mixture.means[side][:, :n] - centre) / spread
-    return _displaced(z)
+    return _displaced(z, mixture.weights)
 
 
-def _displaced(z: Array) -> NDArray[np.bool_]:
+def _displaced(z: Array, weights: Array) -> NDArray[np.bool_]:
     """Far enough on all markers together, and on the last one, which decides; wrong on none.
 
-    And not much nearer than the component that is farthest: activated cells lie on the way to Tregs.
+    And not much nearer than the others that are far, weighted by their events: activated cells lie on the way
+    to Tregs. (Not than the farthest: a few odd events far out must not unname the population.)
     """
     least, last = (1.0, 1.0) if z.shape[1] == 2 else (0.0, 1.7)
     mean = z.mean(axis=1)
     far: NDArray[np.bool_] = (z.min(axis=1) >= least) & (z[:, -1] >= last) & (mean >= LEAST_DISPLACEMENT)
     if far.any():
-        far &= mean >= NEAREST_SHARE * mean[far].max()
+        far &= mean >= NEAREST_SHARE * np.average(mean[far], weights=weights[far])
     return far
 
 
