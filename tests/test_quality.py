@@ -127,6 +127,19 @@ def test_without_time_it_says_so():
     assert report.kept.all()
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, 5.0])
+def test_a_time_that_is_not_time_is_not_used(wrong):
+    sample = _tube()
+    events = sample.events.copy()
+    if wrong == 5.0:
+        events[:, 3] = wrong
+    else:
+        events[7, 3] = wrong
+    report = assess(Sample(events, CHANNELS), USED)
+    assert [flag.code for flag in report.flags] == ["NO_TIME_QC"]
+    assert report.kept.all()
+
+
 @pytest.mark.parametrize("n", [0, 1, 2, 500])
 def test_few_events_are_not_judged(n):
     report = assess(_tube(n), USED)

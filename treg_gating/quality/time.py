@@ -102,9 +102,10 @@ def assess_time(sample: Sample, channels: Sequence[str], usable: Mask) -> TimeQu
     clock = next((channel.name for channel in sample.channels if channel.is_time), None)
     if clock is None:
         return TimeQuality(everything, "no Time channel")
-    seconds, notes = _unwrapped(np.asarray(sample.column(clock), dtype=np.float64))
-    if not np.isfinite(seconds).all() or seconds.size == 0 or seconds.min() == seconds.max():
+    ticks = np.asarray(sample.column(clock), dtype=np.float64)
+    if not np.isfinite(ticks).all() or ticks.size == 0 or ticks.min() == ticks.max():
         return TimeQuality(everything, "the Time channel says nothing")
+    seconds, notes = _unwrapped(ticks)
     rows = np.flatnonzero(usable)
     if len(rows) < MIN_EVENTS:
         return TimeQuality(everything, f"{len(rows)} events are too few (limit {MIN_EVENTS})", notes=notes)
@@ -133,8 +134,6 @@ def assess_time(sample: Sample, channels: Sequence[str], usable: Mask) -> TimeQu
 
 def _unwrapped(seconds: Values) -> tuple[Values, tuple[str, ...]]:
     """Time without the jumps of a clock that ran over."""
-    if seconds.size < 2:
-        return seconds, ()
     drops = np.flatnonzero(np.diff(seconds) < -0.5 * (seconds.max() - seconds.min()))
     if not 0 < len(drops) <= 3:
         return seconds, ()
