@@ -133,3 +133,10 @@ def test_quality_control_comes_first() -> None:
 def test_nothing_estimable_raises_nothing() -> None:
     found = flags([PopulationCount("cd4_t", "not_cd8", None, None, "not_estimable", "x")], [gate(GateStatus.FAILED)])
     assert [flag.code for flag in found] == ["GATE_FAILED"]
+
+
+@pytest.mark.parametrize(("treg", "unusual"), [(249, True), (250, False), (12_500, False), (12_501, True)])
+def test_a_value_that_biology_rarely_shows_is_reviewed(treg: int, unusual: bool) -> None:
+    found = [flag for flag in flags(counts(cd4=50_000, treg=treg), interval=None) if flag.code == "UNUSUAL_VALUE"]
+    assert [flag.level for flag in found] == ([FlagLevel.REVIEW] if unusual else [])
+    assert all("usual: 0.5 to 25 %" in flag.text for flag in found)

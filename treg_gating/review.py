@@ -31,7 +31,21 @@ def flag_result(
             continue  # what lies below a failed gate fails with it: one cause, one flag
         flags += _flags_of_gate(gate, primary=gate.population in template.path(template.primary.numerator))
     flags += _wide_interval(template, by_name, interval)
+    flags += _unusual_endpoint(template, study, by_name)
     return tuple(flags)
+
+
+def _unusual_endpoint(template: GatingTemplate, study: Study, counts: dict[str, PopulationCount]) -> list[Flag]:
+    """A value that biology rarely shows: more often a stain that failed or a gate that found another population."""
+    limits, primary = study.limits, template.primary
+    top, bottom = counts.get(primary.numerator), counts.get(primary.denominator)
+    if top is None or bottom is None or top.n is None or not bottom.n:
+        return []
+    value = 100 * top.n / bottom.n
+    if limits.endpoint_low_pct <= value <= limits.endpoint_high_pct:
+        return []
+    text = f"{value:.2f} % (usual: {limits.endpoint_low_pct:g} to {limits.endpoint_high_pct:g} %)"
+    return [Flag("UNUSUAL_VALUE", FlagLevel.REVIEW, text, primary.numerator)]
 
 
 def _stands_on(template: GatingTemplate, population: str) -> tuple[str, ...]:

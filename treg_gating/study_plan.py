@@ -82,6 +82,8 @@ class Limits:
     treg_gate_min: float = _limit(200, "events in the CD25+CD127low gate: flagged below")
     foxp3_share_low_pct: float = _limit(60, "FOXP3+ share of the CD25+CD127low gate, %: flagged below")
     foxp3_share_high_pct: float = _limit(98, "the same: flagged above")
+    endpoint_low_pct: float = _limit(0.5, "primary endpoint, %: unusual and to be reviewed below")
+    endpoint_high_pct: float = _limit(25, "the same: above")
     count_flag: float = _limit(50, "events of a reported population: 'detected, not quantifiable' below")
     count_report: float = _limit(20, "events of a reported population: not reported below")
 

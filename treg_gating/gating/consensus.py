@@ -110,6 +110,7 @@ def learn_cohort(template: GatingTemplate, members: Sequence[Member]) -> CohortG
                 notes.append(f"{step.population}: {rule.name} learnt nothing: {model}")
             else:
                 models[f"{step.population}/{rule.name}"] = model
+                notes += [f"{step.population}: {text}" for text in model.get("notes", ())]
     if len(learners) == 1:
         notes.append("one tube to learn from: its own gates are the consensus")
     return CohortGates(consensus, models, tuple(dict.fromkeys(notes)), _controls(ordered))

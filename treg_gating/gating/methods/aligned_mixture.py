@@ -19,6 +19,7 @@ from treg_gating.gating.mixture import Binned, Mixture, Placement, bin_events, e
 __all__ = ["AlignedMixture"]
 
 Array = NDArray[np.float64]
+UNSTABLE = 0.25  # range of the population's share over the starts, of itself, that the run must speak of
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +141,23 @@ class AlignedMixture:
             "f1": boundary.f1,
             "starts_spread": spread,
             "tubes": len(tubes),
+            "notes": self._notes(columns, spread),
         }
+
+    def _notes(self, columns: Sequence[str], spread: float) -> list[str]:
+        """What a reader of the run must know of the model."""
+        notes = [
+            f"{name} is not stained in every tube the cohort learns from and took no part; "
+            "overlapping populations are told apart less well without it"
+            for name in self.context
+            if name not in columns
+        ]
+        if spread > UNSTABLE:
+            notes.append(
+                f"the population's share differs by {100 * spread:.0f} % of itself between {self.starts} starts of "
+                "the fit; the median start was taken. Look at the gates before the values are used"
+            )
+        return notes
 
     def fit(self, context: FitContext) -> MethodFit:
         """Line (two dimensions) or threshold (one dimension) on this tube."""

@@ -1,0 +1,103 @@
+"""The cohort's mixture: alignment, naming of components, ties and notes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from treg_gating.gating.cohort_mixture import learn_mixture, name_components
+from treg_gating.gating.method import Learner
+from treg_gating.gating.methods.aligned_mixture import AlignedMixture
+from treg_gating.gating.mixture import Binned, Mixture, bin_events, fit_mixture, marginal, thinned
+
+SIGNS = np.array([1.0, -1.0, 1.0])  # CD25 high, CD127 low, FOXP3 high
+SPREAD = 0.06
+
+
+def mixture(means: list[list[float]], weights: list[float]) -> Mixture:
+    d = len(means[0])
+    scales = np.repeat(SPREAD**2 * np.eye(d)[None], len(means), axis=0)
+    return Mixture(np.array(means), scales, np.array(weights), nu=30.0)
+
+
+def test_names_tregs_and_not_activated_cells() -> None:
+    tconv, activated, treg = [0.35, 0.60, 0.25], [0.53, 0.52, 0.31], [0.60, 0.40, 0.50]
+    wanted = name_components(mixture([tconv, activated, treg], [0.85, 0.09, 0.06]), SIGNS)
+    assert wanted.tolist() == [False, False, True]
+
+
+def test_a_naive_treg_is_compared_with_naive_cells() -> None:
+    # Naive cells (high CD45RA, last column) have less CD25: their Tregs stand out from them, not from memory cells.
+    naive, naive_treg = [0.29, 0.60, 0.24, 0.63], [0.50, 0.44, 0.42, 0.60]
+    memory, treg = [0.42, 0.60, 0.26, 0.30], [0.62, 0.40, 0.51, 0.29]
+    wanted = name_components(mixture([naive, naive_treg, memory, treg], [0.43, 0.02, 0.5, 0.05]), SIGNS)
+    assert wanted.tolist() == [False, True, False, True]
+
+
+def test_a_few_odd_events_far_out_do_not_unname_the_population() -> None:
+    tconv, treg, odd = [0.35, 0.60, 0.25], [0.55, 0.45, 0.47], [1.20, -0.40, 1.30]
+    wanted = name_components(mixture([tconv, treg, odd], [0.935, 0.064, 0.001]), SIGNS)
+    assert wanted[1]
+
+
+def test_one_population_names_nothing() -> None:
+    assert not name_components(mixture([[0.35, 0.60, 0.25], [0.36, 0.58, 0.26]], [0.6, 0.4]), SIGNS).any()
+
+
+def test_tie_gives_components_one_shape() -> None:
+    rng = np.random.default_rng(1)
+    events = np.concatenate([rng.normal(0, 0.05, (4000, 2)), rng.normal(1, 0.2, (1000, 2))])
+    data = bin_events(events, 0.02)
+    start = Mixture(
+        np.array([[0.0, 0.0], [1.0, 1.0]]), np.repeat(0.01 * np.eye(2)[None], 2, axis=0), np.full(2, 0.5), 100
+    )
+    free = fit_mixture(data, start, floor=0.01).spreads
+    tied = fit_mixture(data, start, floor=0.01, tie=1000.0).spreads
+    assert free[1, 0] / free[0, 0] > 3
+    assert tied[1, 0] / tied[0, 0] == pytest.approx(1, abs=0.02)
+
+
+def test_marginal_drops_axes_and_thinning_keeps_the_values() -> None:
+    one = mixture([[0.1, 0.2, 0.3]], [1.0])
+    assert marginal(one, [0, 2]).means.tolist() == [[0.1, 0.3]]
+    data = Binned(np.arange(20, dtype=float).reshape(10, 2), np.ones(10))
+    assert thinned(data, 5).points[:, 0].tolist() == [0, 4, 8, 12, 16]
+    assert thinned(data, 10) is data
+
+
+def tubes(shifts: list[float], share: float = 0.08) -> list[Binned]:
+    rng = np.random.default_rng(7)
+    made = []
+    for shift in shifts:
+        n = 4000
+        tregs = int(share * n)
+        events = np.concatenate(
+            [rng.normal([0.35, 0.60, 0.25], SPREAD, (n - tregs, 3)), rng.normal([0.60, 0.40, 0.52], SPREAD, (tregs, 3))]
+        )
+        made.append(bin_events(events + shift, 0.02))
+    return made
+
+
+def test_learning_aligns_tubes_and_finds_the_share() -> None:
+    found, pooled, spread = learn_mixture(
+        tubes([-0.04, 0.0, 0.04]), components=4, nu=30, tie=0.3, starts=3, width=0.02, loose=0.1,
+        wanted=lambda one: name_components(one, SIGNS),
+    )  # fmt: skip
+    wanted = name_components(found, SIGNS)
+    assert found.weights[wanted].sum() == pytest.approx(0.08, abs=0.006)
+    assert found.means[wanted].mean(axis=0) == pytest.approx([0.60, 0.40, 0.52], abs=0.02)
+    assert spread < 0.1
+    assert pooled.total == pytest.approx(12_000)
+
+
+def learner(name: str, tube: Binned, columns: list[str]) -> Learner:
+    return Learner(name, "B1", "sample", "", {"columns": columns, "points": tube.points, "counts": tube.counts})
+
+
+def test_a_context_marker_that_is_not_stained_everywhere_takes_no_part_and_the_run_says_so() -> None:
+    columns = ["CD25", "CD127", "FOXP3"]
+    model = AlignedMixture(components=4, starts=2).pool(
+        [learner(str(i), tube, columns) for i, tube in enumerate(tubes([0.0, 0.02]))]
+    )
+    assert model["columns"] == columns
+    assert [note for note in model["notes"] if note.startswith("CD45RA is not stained in every tube")]
