@@ -9,8 +9,8 @@ import pytest
 
 from treg_gating.compensation import read_spillover_csv
 from treg_gating.errors import CompensationError
-from treg_gating.fcs import read_fcs
-from treg_gating.matrices import choose_matrix, from_controls, parse_order
+from treg_gating.fcs import read_fcs, write_fcs
+from treg_gating.matrices import choose_matrix, from_controls, odd_files, parse_order
 from treg_gating.sample import Channel, Sample, Spillover
 from treg_gating.samplesheet import Role, Tube, read_samplesheet
 from treg_gating.simulate import PRESETS, simulate_single_stains, write_cohort
@@ -230,6 +230,19 @@ def test_a_dye_without_single_stain_passes_the_controls_over():
     assert [flag.code for flag in flags] == ["SPILLOVER_INCOMPLETE"]
     with pytest.raises(CompensationError, match="no single stain for B-A"):
         choose_matrix(_stained(own), ("A-A", "B-A"), order=("controls",), controls=partial, table=None)
+
+
+def test_a_file_whose_matrix_is_not_its_batchs_is_told(tmp_path):
+    channels = (Channel("A-A", "CD3"), Channel("B-A", "CD4"))
+    tubes = []
+    for number, value in enumerate([0.1, 0.1, 0.101, 0.2], start=1):
+        path = tmp_path / f"t{number}.fcs"
+        write_fcs(path, np.ones((3, 2), np.float32), channels, spillover=_matrix(value))
+        tubes.append(Tube(path.stem, path.name, path, path.stem, "Baseline", "B1"))
+    assert [said.split(":")[0] for said in odd_files(tubes)] == ["t4.fcs"]
+    assert "0.200 for A-A into B-A" in odd_files(tubes)[0]
+    assert odd_files(tubes[2:]) == ()  # two files do not tell which is odd
+    assert odd_files(tubes, {"B1"}) == ()
 
 
 def test_words_of_the_order():

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 
-from treg_gating.errors import CompensationError, InputError
+from treg_gating.errors import CompensationError, InputError, TregGatingError
+from treg_gating.fcs import read_header
 from treg_gating.flags import Flag, FlagLevel
 from treg_gating.sample import Sample, Spillover
-from treg_gating.samplesheet import Tube
+from treg_gating.samplesheet import Role, Tube
 from treg_gating.spillover import fit_controls
 
-__all__ = ["MATRIX_ORDER", "choose_matrix", "from_controls", "parse_order"]
+__all__ = ["MATRIX_ORDER", "choose_matrix", "from_controls", "odd_files", "parse_order"]
 
 MATRIX_ORDER = ("controls", "csv", "file")
+FEWEST_FILES = 3  # two that differ do not tell which of them is odd
 DIFFERENT = 0.02  # of an element; a file's matrix that differs more is told
 
 
@@ -50,6 +53,36 @@ def from_controls(tubes: Sequence[Tube]) -> tuple[dict[str, Spillover], tuple[st
         matrices[batch] = Spillover(channels, whole.matrix[np.ix_(at, at)], f"single stains of batch {batch}")
         notes.append(f"Batch {batch}: spillover matrix from {len(channels)} single stains.")
     return matrices, tuple(notes)
+
+
+def odd_files(tubes: Sequence[Tube], batches: Container[str] = ()) -> tuple[str, ...]:
+    """Sentences on files whose own matrix is not that of the other files of their batch.
+
+    Parameters
+    ----------
+    tubes : of a sheet; samples, control donors and FMO are compared, where a batch has three or more of them.
+    batches : passed over, because another matrix is chosen for them.
+    """
+    by_batch: dict[str, list[tuple[Tube, Spillover]]] = {}
+    for tube in tubes:
+        if tube.role in {Role.SINGLE_STAIN, Role.UNSTAINED} or tube.batch in batches:
+            continue
+        try:
+            own = read_header(tube.path, tube.dataset).spillover
+        except TregGatingError:
+            continue  # the tube fails with its reason in the run itself
+        if own is not None:
+            by_batch.setdefault(tube.batch, []).append((tube, own))
+    return tuple(said for batch, files in by_batch.items() for said in _odd_of_batch(batch, files))
+
+
+def _odd_of_batch(batch: str, files: Sequence[tuple[Tube, Spillover]]) -> list[str]:
+    usual = Counter(own.channels for _, own in files).most_common(1)[0][0]
+    alike = [(tube, own) for tube, own in files if own.channels == usual]
+    if len(alike) < FEWEST_FILES:
+        return []
+    middle = Spillover(usual, np.median([own.matrix for _, own in alike], axis=0), f"the batch's median ({batch})")
+    return [f"{tube.file}: {flag.text}." for tube, own in alike for flag in _differs(middle, own)]
 
 
 def choose_matrix(

@@ -88,7 +88,7 @@ def command(
     from treg_gating.compensation import read_spillover_csv
     from treg_gating.interchange.load import load_gates, what_was_left_out
     from treg_gating.logicle_widths import settle_widths
-    from treg_gating.matrices import from_controls, parse_order
+    from treg_gating.matrices import from_controls, odd_files, parse_order
     from treg_gating.pipeline import RunSettings
     from treg_gating.report.page import build_report
     from treg_gating.run.child import Limits
@@ -103,6 +103,8 @@ def command(
     matrix_choice = parse_order(matrix_order)
     wanted = "controls" in matrix_choice and gating.compensation == "file"
     matrices, said = from_controls(inputs.sheet.tubes) if wanted else ({}, ())
+    if matrix is None and gating.compensation == "file" and "file" in matrix_choice:
+        said = (*said, *odd_files(inputs.sheet.tubes, matrices))
     settings = RunSettings(
         template=gating, study=inputs.study, spillover=matrix, matrices=matrices, order=matrix_choice
     )
