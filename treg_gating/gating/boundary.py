@@ -18,6 +18,7 @@ ANGLES = np.deg2rad(np.arange(2.5, 90, 2.5))
 RECALLS = (0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995)
 BOOTSTRAPS = 60
 ERROR_BINS = 2_000
+OVERFULL = 1.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +100,13 @@ def balanced_threshold(values: Array, posterior: Array, expected: float) -> tupl
 
     Raises
     ------
-    GateFitError : fewer than one event is expected, or more than there are.
+    GateFitError : fewer than one event is expected, or more than there are by over a tenth. A parent that was cut
+        by the same mixture may hold a few less than expected; then all of them are taken.
     """
-    if expected < 1 or expected > len(values):
+    if expected < 1 or expected > OVERFULL * len(values):
         msg = f"the mixture expects {expected:.1f} events of the population; the parent holds {len(values)}"
         raise GateFitError(msg)
+    expected = min(expected, float(len(values)))
     lost = expected - float(posterior.sum())  # of the population, but not in the parent
     ones = np.ones(len(values))
     order = np.argsort(-values, kind="stable")
