@@ -7,7 +7,6 @@ to ``readinto`` of the same bytes. Peak memory is that of a fresh process over i
 multiple of DATA. Readers that are not installed are left out (FlowIO, FlowKit, FlowCal, fcsparser, readfcs).
 """
 
-# ruff: noqa: E402 - threads are limited before numpy is imported
 from __future__ import annotations
 
 import argparse

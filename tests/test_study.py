@@ -246,7 +246,11 @@ def test_arms_and_combination_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
     [
-        ('combination = "Both"', 'combination = "Bth"', "not among the arms; found 'Bth'; expected one of arms: IL-2, Both"),
+        (
+            'combination = "Both"',
+            'combination = "Bth"',
+            "not among the arms; found 'Bth'; expected one of arms: IL-2, Both",
+        ),
         ('combination = "Both"', "", "the min test needs the combination's arm"),
         ('"IL-2", "Both"', '"IL-2", "Both", "Both"', "an arm is named twice"),
         ('strata = ["site"]', "responder_ratio = 0", "every subject would respond"),

@@ -17,7 +17,7 @@ from treg_gating import FCSError, Sample, read_fcs
 from treg_gating.fcs import source as source_module
 
 PROBE = """
-import json, resource, sys, time
+import json, sys, time
 from treg_gating import FCSError, read_fcs
 begun = time.monotonic()
 try:
@@ -25,7 +25,8 @@ try:
     code = "read"
 except FCSError as error:
     code = error.code
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+# VmHWM is this program's own peak; ru_maxrss would begin with the size of the process that started it.
+peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(json.dumps([code, time.monotonic() - begun, peak / 1024]))
 """
 
