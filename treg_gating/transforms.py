@@ -167,7 +167,7 @@ _ESTIMATE = "Estimate it with treg_gating.logicle_widths.settle_widths, as 'treg
 def estimate_logicle_width(values: ArrayLike, *, t: float = 262144.0, m: float = 4.5) -> float | None:
     """Width of the logicle for one channel of one sample.
 
-    w = (m − log10(t / |r|)) / 2 with r the 5 % quantile of the negative values (Parks et al. 2006), clipped
+    w = (m − log10(t / abs(r))) / 2 with r the 5 % quantile of the negative values (Parks et al. 2006), clipped
     to [0, m/2].
 
     Parameters
