@@ -223,6 +223,7 @@ def test_a_killed_run_is_noted_by_the_next(small_study, tmp_path):
     study = small_study(A_B="60")
     study.run(workers=0)
     database = sqlite3.connect(tmp_path / "out" / "ledger.sqlite")
+    database.execute("DROP TRIGGER runs_no_update")
     database.execute("UPDATE runs SET state = 'running'")
     database.commit()
     database.close()

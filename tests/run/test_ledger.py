@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+import socket
 import sqlite3
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from treg_gating.errors import RunStateError
+from treg_gating.run import audit
 from treg_gating.run.codec import Payload, encode
 from treg_gating.run.ledger import LEDGER_NAME, Ledger
+from treg_gating.run.ledger_file import HEAD_NAME
 from treg_gating.run.stored import Stored
 
 PLAN = encode({"what": "asked"})
@@ -50,13 +56,60 @@ def test_states_go_from_pending_to_done(ledger):
     assert ledger.fit("k1") is None
 
 
-def test_a_final_result_stays_and_a_transient_failure_is_replaced(ledger):
+def test_a_result_stays_and_a_transient_failure_is_no_result_of_the_next_run(ledger):
     ledger.commit_result("r1", "A", stored(text='"first"'))
     ledger.commit_result("r1", "A", stored(text='"second"'))
     assert ledger.result("k1").payload.text == '"first"'
     ledger.commit_result("r1", "B", stored("k2", "failed", final=False, text='"hung"'))
-    ledger.commit_result("r1", "B", stored("k2", text='"done"'))
+    assert ledger.result("k2") is None
+    ledger.end_run("r1", "ended", {})
+    ledger.begin_run("r2", "code", PLAN, [("B", "row2")])
+    ledger.commit_result("r2", "B", stored("k2", text='"done"'))
     assert ledger.result("k2") == stored("k2", text='"done"')
+    assert ledger.results_of("r1")["B"].payload.text == '"hung"'  # the finished run says what it said
+    old, new = ledger._database.execute("SELECT old, new FROM audit ORDER BY seq DESC").fetchone()
+    assert (old, new) == (ledger.results_of("r1")["B"].digest, ledger.results_of("r2")["B"].digest)
+
+
+def test_what_was_found_and_finished_runs_cannot_be_changed(ledger):
+    ledger.commit_fit("r1", "A", stored("fit"))
+    ledger.commit_result("r1", "A", stored())
+    for table in ("fits", "results"):
+        for statement in (f"UPDATE {table} SET text = 'better'", f"DELETE FROM {table}"):
+            with pytest.raises(sqlite3.IntegrityError, match="are kept"):
+                ledger._database.execute(statement)
+    ledger.end_run("r1", "ended", {})
+    for statement in ("UPDATE runs SET code = ''", "UPDATE samples SET result_key = ''", "DELETE FROM runs"):
+        with pytest.raises(sqlite3.IntegrityError, match="a finished run is read-only"):
+            ledger._database.execute(statement)
+
+
+def test_the_trail_s_head_stands_in_a_file_of_its_own(tmp_path):
+    with Ledger(tmp_path) as ledger:
+        ledger.begin_run("r1", "code", PLAN, [])
+        head = ledger.audit_head()
+    assert (tmp_path / HEAD_NAME).read_text() == head + "\n"
+
+
+def test_a_ledger_to_be_read_only(tmp_path):
+    with Ledger(tmp_path) as ledger:
+        ledger.begin_run("r1", "code", PLAN, [])
+    before = sorted((path.name, path.read_bytes()) for path in tmp_path.iterdir())
+    with Ledger(tmp_path, read_only=True) as ledger:
+        assert ledger.first_broken_audit_row() is None
+        assert ledger.run("r1").plan == PLAN
+    assert sorted((path.name, path.read_bytes()) for path in tmp_path.iterdir()) == before
+
+
+def test_who_is_the_user_of_the_system_whatever_the_environment_says(ledger, monkeypatch):
+    monkeypatch.setenv("LOGNAME", "someone else")
+    monkeypatch.setenv("USER", "someone else")
+    audit.who.cache_clear()
+    ledger.note("r1", "looked")
+    utc, who, host = ledger._database.execute("SELECT utc, who, host FROM audit ORDER BY seq DESC").fetchone()
+    assert who == pwd.getpwuid(os.getuid()).pw_name
+    assert host == socket.gethostname()
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(utc)) < timedelta(minutes=1)
 
 
 def test_a_transaction_that_fails_leaves_nothing(ledger):

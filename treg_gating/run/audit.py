@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
+import os
+import pwd
 import socket
 import sqlite3
 from datetime import UTC, datetime
+from functools import cache
 
-__all__ = ["SCHEMA", "append", "first_broken_row", "head", "now", "who"]
+__all__ = ["START", "append", "first_broken_row", "head", "now", "who"]
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS audit (
-  seq INTEGER PRIMARY KEY, utc TEXT NOT NULL, who TEXT NOT NULL, host TEXT NOT NULL, run TEXT NOT NULL,
-  what TEXT NOT NULL, subject TEXT NOT NULL, old TEXT NOT NULL, new TEXT NOT NULL, why TEXT NOT NULL,
-  previous TEXT NOT NULL, hash TEXT NOT NULL
-);
-CREATE TRIGGER IF NOT EXISTS audit_no_update BEFORE UPDATE ON audit
-  BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
-CREATE TRIGGER IF NOT EXISTS audit_no_delete BEFORE DELETE ON audit
-  BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
-"""
 _COLUMNS = "seq, utc, who, host, run, what, subject, old, new, why, previous"
-_START = "0" * 64
+START = "0" * 64
 
 
 def now() -> str:
@@ -31,12 +22,13 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@cache
 def who() -> tuple[str, str]:
-    """User of the operating system, and host."""
+    """User of the operating system, by the user id and not by what the environment says, and host."""
     try:
-        user = getpass.getuser()
-    except (OSError, KeyError):  # no name for this user id, as in some containers
-        user = "unknown"
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # no name for this user id, as in some containers
+        user = f"user id {os.getuid()}"
     return user, socket.gethostname()
 
 
@@ -52,7 +44,7 @@ def append(
     old, new : digests or plain values before and after.
     why : reason in words.
     """
-    seq, previous = database.execute("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone() or (0, _START)
+    seq, previous = database.execute("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone() or (0, START)
     user, host = who()
     row = (seq + 1, now(), user, host, run, what, subject, old, new, why, previous)
     database.execute(f"INSERT INTO audit ({_COLUMNS}, hash) VALUES ({'?, ' * 11}?)", (*row, _hash(row)))  # noqa: S608 (constants)
@@ -61,12 +53,12 @@ def append(
 def head(database: sqlite3.Connection) -> str:
     """Digest of the last row; it stands in every report, so that a shortened trail is seen."""
     found = database.execute("SELECT hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
-    return str(found[0]) if found else _START
+    return str(found[0]) if found else START
 
 
 def first_broken_row(database: sqlite3.Connection) -> int | None:
     """Number of the first row that does not follow from the one before it, or None."""
-    expected, previous = 1, _START
+    expected, previous = 1, START
     for *row, stored in database.execute(f"SELECT {_COLUMNS}, hash FROM audit ORDER BY seq"):  # noqa: S608 (constants)
         if row[0] != expected or row[-1] != previous or _hash(tuple(row)) != stored:
             return expected

@@ -6,6 +6,7 @@ A value is encoded with tags for what JSON cannot say: ``{"$": "tuple" | "map" |
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import zlib
@@ -52,6 +53,11 @@ class Payload:
 
     text: str
     arrays: bytes = b""
+
+    @property
+    def digest(self) -> str:
+        """Hexadecimal sha256 of text and arrays."""
+        return hashlib.sha256(self.text.encode() + b"\0" + self.arrays).hexdigest()
 
 
 def encode(value: Any) -> Payload:

@@ -1,116 +1,31 @@
 """The state of every run in a folder: one SQLite file, from which all outputs can be made again.
 
 Fits and results are stored by what they depend on (:mod:`treg_gating.run.keys`), so a run takes over whatever an
-earlier one finished, also one that was killed. A result, its status and its audit row are one transaction.
+earlier one finished, also one that was killed. A result, its status and its audit row are one transaction; nothing
+that was stored is ever changed (:mod:`treg_gating.run.schema`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from treg_gating.errors import RunStateError
 from treg_gating.run import audit
 from treg_gating.run.codec import Payload
-from treg_gating.run.files import DiskError
-from treg_gating.run.stored import RunRow, Stored
+from treg_gating.run.ledger_file import LEDGER_NAME, LedgerFile
+from treg_gating.run.stored import RunRow, Stored, text_digest
 
 __all__ = ["LEDGER_NAME", "Ledger"]
 
-LEDGER_NAME = "ledger.sqlite"
-_FORMAT = 1
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS runs (
-  run TEXT PRIMARY KEY, started TEXT NOT NULL, ended TEXT NOT NULL DEFAULT '', state TEXT NOT NULL,
-  who TEXT NOT NULL, host TEXT NOT NULL, code TEXT NOT NULL, plan TEXT NOT NULL, arrays BLOB NOT NULL,
-  cohort TEXT NOT NULL DEFAULT '', cohort_arrays BLOB NOT NULL DEFAULT x'', closing TEXT NOT NULL DEFAULT '{}'
-);
-CREATE TABLE IF NOT EXISTS samples (
-  run TEXT NOT NULL REFERENCES runs (run), position INTEGER NOT NULL, tube_id TEXT NOT NULL,
-  setting_key TEXT NOT NULL, sha256 TEXT NOT NULL DEFAULT '', state TEXT NOT NULL DEFAULT 'pending',
-  result_key TEXT NOT NULL DEFAULT '', PRIMARY KEY (run, tube_id)
-);
-CREATE TABLE IF NOT EXISTS fits (
-  key TEXT PRIMARY KEY, setting_key TEXT NOT NULL, sha256 TEXT NOT NULL, text TEXT NOT NULL, arrays BLOB NOT NULL
-);
-CREATE INDEX IF NOT EXISTS fits_by_setting ON fits (setting_key);
-CREATE TABLE IF NOT EXISTS results (
-  key TEXT PRIMARY KEY, setting_key TEXT NOT NULL, sha256 TEXT NOT NULL, status TEXT NOT NULL, final INTEGER NOT NULL,
-  text TEXT NOT NULL, arrays BLOB NOT NULL
-);
-CREATE INDEX IF NOT EXISTS results_by_setting ON results (setting_key);
-"""
 
+class Ledger(LedgerFile):
+    """What a folder's runs asked, did and found; parameters and errors are those of :class:`LedgerFile`."""
 
-class Ledger:
-    """An open ledger; one process, one thread.
-
-    Parameters
-    ----------
-    folder : the run's output folder.
-
-    Raises
-    ------
-    RunStateError : the file is damaged or was written by a later version.
-    DiskError : the disk refuses.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / LEDGER_NAME
-        with self._errors():
-            self._database = sqlite3.connect(self.path, isolation_level=None)
-            self._prepare()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._database.close()
-
-    def _prepare(self) -> None:
-        run = self._database.execute
-        # Exclusive: no shared-memory file, which network file systems cannot give to a second process anyway.
-        run("PRAGMA locking_mode = EXCLUSIVE")
-        run("PRAGMA journal_mode = WAL")
-        run("PRAGMA synchronous = FULL")
-        run("PRAGMA foreign_keys = ON")
-        found = run("PRAGMA user_version").fetchone()[0]
-        if found not in (0, _FORMAT):
-            msg = f"{self.path}: format {found}, this version reads format {_FORMAT}. Use another output folder"
-            raise RunStateError(msg)
-        if found == 0:
-            self._database.executescript(_SCHEMA + audit.SCHEMA)
-            run(f"PRAGMA user_version = {_FORMAT}")
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            msg = f"{self.path}: {error}. What was finished is kept; mend the disk and run the same again"
-            raise DiskError(msg) from error
-        except sqlite3.ProgrammingError:
-            raise  # a bug of ours, not a damaged file
-        except sqlite3.DatabaseError as error:
-            msg = f"{self.path}: {error}. The ledger is damaged: restore it from a backup, or use another output folder"
-            raise RunStateError(msg) from error
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._errors():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._database
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
+    _before = ""  # the run that ended last before this one began
 
     def begin_run(self, run: str, code: str, plan: Payload, samples: Sequence[tuple[str, str]]) -> None:
         """Enter a run and its tubes.
@@ -122,6 +37,7 @@ class Ledger:
         user, host = audit.who()
         with self._transaction() as database:
             self._note_killed_runs(database)
+            self._before = self._last_ended(database)
             row = (run, audit.now(), "running", user, host, code, plan.text, plan.arrays)
             database.execute(
                 "INSERT INTO runs (run, started, state, who, host, code, plan, arrays) VALUES (?,?,?,?,?,?,?,?)", row
@@ -130,8 +46,14 @@ class Ledger:
                 "INSERT INTO samples (run, position, tube_id, setting_key) VALUES (?,?,?,?)",
                 [(run, position, tube_id, key) for position, (tube_id, key) in enumerate(samples)],
             )
-            new = hashlib.sha256(plan.text.encode()).hexdigest()
+            new = text_digest([run, row[1], user, host, code, plan.digest])
             audit.append(database, run=run, what="run started", new=new, why=f"{len(samples)} tubes, code {code}")
+
+    @staticmethod
+    def _last_ended(database: sqlite3.Connection) -> str:
+        query = "SELECT run FROM runs WHERE state = 'ended' ORDER BY rowid DESC LIMIT 1"
+        found = database.execute(query).fetchone()
+        return str(found[0]) if found else ""
 
     @staticmethod
     def _note_killed_runs(database: sqlite3.Connection) -> None:
@@ -145,22 +67,29 @@ class Ledger:
         with self._transaction() as database:
             values = (cohort.text, cohort.arrays, run)
             database.execute("UPDATE runs SET cohort = ?, cohort_arrays = ? WHERE run = ?", values)
-            audit.append(database, run=run, what="cohort gates", new=_text_hash(cohort.text))
+            audit.append(database, run=run, what="cohort gates", new=cohort.digest)
 
     def end_run(self, run: str, state: str, closing: Mapping[str, Any], ended: str = "") -> None:
         """Close a run with what was said at its end."""
         text = json.dumps(closing, ensure_ascii=False, sort_keys=True)
+        ended = ended or audit.now()
         with self._transaction() as database:
             database.execute(
-                "UPDATE runs SET ended = ?, state = ?, closing = ? WHERE run = ?",
-                (ended or audit.now(), state, text, run),
+                "UPDATE runs SET ended = ?, state = ?, closing = ? WHERE run = ?", (ended, state, text, run)
             )
-            audit.append(database, run=run, what="run ended", new=hashlib.sha256(text.encode()).hexdigest(), why=state)
+            audit.append(database, run=run, what=f"run {state}", new=self._end_digest(database, run), why=state)
 
-    def note(self, run: str, what: str, *, subject: str = "", new: str = "", why: str = "") -> None:
+    @staticmethod
+    def _end_digest(database: sqlite3.Connection, run: str) -> str:
+        """Digest of a run's end and of what it said of each tube."""
+        end = database.execute("SELECT run, ended, state, closing FROM runs WHERE run = ?", (run,)).fetchone()
+        query = "SELECT tube_id, setting_key, sha256, state, result_key FROM samples WHERE run = ? ORDER BY position"
+        return text_digest([*end, *(cell for row in database.execute(query, (run,)) for cell in row)])
+
+    def note(self, run: str, what: str, *, subject: str = "", old: str = "", new: str = "", why: str = "") -> None:
         """Add an act of a person to the audit trail, such as the unblinding before the analysis."""
         with self._transaction() as database:
-            audit.append(database, run=run, what=what, subject=subject, new=new, why=why)
+            audit.append(database, run=run, what=what, subject=subject, old=old, new=new, why=why)
 
     def mark_running(self, run: str, tube_ids: Sequence[str]) -> None:
         """Note that work on these tubes has begun."""
@@ -172,29 +101,30 @@ class Ledger:
     def commit_fit(self, run: str, tube_id: str, fit: Stored) -> None:
         """Store what pass 1 learned of a tube."""
         with self._transaction() as database:
-            self._insert(database, "fits", fit)
+            if self._insert(database, "fits", fit):
+                audit.append(database, run=run, what="gates fitted", subject=tube_id, new=fit.digest)
             self._fitted(database, run, tube_id, fit)
 
     def commit_result(self, run: str, tube_id: str, result: Stored, why: str = "") -> None:
         """Store the result of a tube, its status and an audit row, in one transaction.
 
-        `why` is the reason of a failure. A result that a finished run left under the same key is replaced only
-        where it was a failure that another try may mend.
+        `why` is the reason of a failure, or of working on the tube again. A failure that another try may mend is
+        stored under a key of its own run, so that no later run takes it over.
         """
+        if not result.final:
+            result = replace(result, key=f"{result.key}@{run}")
         with self._transaction() as database:
-            old = database.execute("SELECT final, text FROM results WHERE key = ?", (result.key,)).fetchone()
-            if old is None or not old[0]:
-                self._insert(database, "results", result)
-                audit.append(
-                    database,
-                    run=run,
-                    what=f"result {result.status}",
-                    subject=tube_id,
-                    old=_text_hash(old[1]) if old else "",
-                    new=_text_hash(result.payload.text),
-                    why=why,
-                )
+            if self._insert(database, "results", result):
+                what, old = f"result {result.status}", self._result_before(database, tube_id)
+                audit.append(database, run=run, what=what, subject=tube_id, old=old, new=result.digest, why=why)
             self._use(database, run, tube_id, result)
+
+    def _result_before(self, database: sqlite3.Connection, tube_id: str) -> str:
+        """Digest of the tube's result in the run that ended last before this one began."""
+        query = "SELECT result_key FROM samples WHERE run = ? AND tube_id = ?"
+        row = database.execute(query, (self._before, tube_id)).fetchone()
+        stored = self.result(row[0]) if row else None
+        return stored.digest if stored else ""
 
     def take_over(
         self, run: str, fits: Sequence[tuple[str, Stored]] = (), results: Sequence[tuple[str, Stored]] = ()
@@ -219,14 +149,16 @@ class Ledger:
         )
 
     @staticmethod
-    def _insert(database: sqlite3.Connection, table: str, stored: Stored) -> None:
+    def _insert(database: sqlite3.Connection, table: str, stored: Stored) -> bool:
+        """Add a row; False where its key is there already."""
         row: list[Any] = [stored.key, stored.setting_key, stored.sha256, stored.payload.text, stored.payload.arrays]
         names = "key, setting_key, sha256, text, arrays"
         if table == "results":
             row += [stored.status, int(stored.final)]
             names += ", status, final"
         marks = ",".join("?" * len(row))
-        database.execute(f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({marks})", row)  # noqa: S608 (constants)
+        done = database.execute(f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})", row)  # noqa: S608 (constants)
+        return done.rowcount > 0
 
     def known_digests(self, setting_key: str) -> frozenset[str]:
         """Digests of files that anything was stored for under this row and these settings."""
@@ -267,9 +199,8 @@ class Ledger:
     def last_run(self) -> RunRow | None:
         """Of the runs that came to their end, the one that began last."""
         with self._errors():
-            query = "SELECT run FROM runs WHERE state = 'ended' ORDER BY rowid DESC LIMIT 1"
-            row = self._database.execute(query).fetchone()
-        return self.run(row[0]) if row else None
+            run = self._last_ended(self._database)
+        return self.run(run) if run else None
 
     def run(self, run: str) -> RunRow:
         """One run.
@@ -299,6 +230,13 @@ class Ledger:
             finals=tuple(bool(final) for (final,) in finals),
         )
 
+    def head_at_end(self, run: str) -> str:
+        """Digest of the audit row before the one that closed the run; of the last row while it is open."""
+        query = "SELECT previous FROM audit WHERE run = ? AND what = 'run ended'"
+        with self._errors():
+            row = self._database.execute(query, (run,)).fetchone()
+            return str(row[0]) if row else audit.head(self._database)
+
     def audit_head(self) -> str:
         """Digest of the audit trail's last row."""
         with self._errors():
@@ -308,7 +246,3 @@ class Ledger:
         """Number of the first audit row that does not follow from the one before it, or None."""
         with self._errors():
             return audit.first_broken_row(self._database)
-
-
-def _text_hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from treg_gating.run.codec import Payload
 
-__all__ = ["RunRow", "Stored"]
+__all__ = ["RunRow", "Stored", "text_digest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,16 @@ class Stored:
     payload: Payload
     status: str = "done"
     final: bool = True
+
+    @property
+    def digest(self) -> str:
+        """Hexadecimal sha256 of all of it; stands in the audit trail."""
+        return text_digest([self.key, self.setting_key, self.sha256, self.status, int(self.final), self.payload.digest])
+
+
+def text_digest(values: Sequence[str | int]) -> str:
+    """Hexadecimal sha256 of a few texts and numbers, in order."""
+    return hashlib.sha256(json.dumps(list(values)).encode("ascii")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

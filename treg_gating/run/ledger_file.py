@@ -1,0 +1,106 @@
+"""The ledger as a file: opened for one process, errors told, transactions, the witness of its audit trail."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+from treg_gating.errors import RunStateError
+from treg_gating.run import audit
+from treg_gating.run.files import DiskError, write_bytes
+from treg_gating.run.schema import FORMAT, SCHEMA
+
+__all__ = ["HEAD_NAME", "LEDGER_NAME", "LedgerFile"]
+
+LEDGER_NAME = "ledger.sqlite"
+HEAD_NAME = "audit.head"
+
+
+class LedgerFile:
+    """An open ledger file; one process, one thread.
+
+    Parameters
+    ----------
+    folder : the run's output folder.
+    read_only : to look at a ledger that is there, which may lie on a medium that cannot be written.
+
+    Raises
+    ------
+    RunStateError : the file is damaged or was written by another version.
+    DiskError : the disk refuses.
+    """
+
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        self.path = folder / LEDGER_NAME
+        self._head = ""
+        with self._errors():
+            if read_only:
+                # Immutable: SQLite makes no file of its own beside the ledger. A killed run left one to be read.
+                journal = self.path.with_name(f"{LEDGER_NAME}-wal")
+                mode = "mode=ro" if journal.is_file() and journal.stat().st_size else "immutable=1"
+                self._database = sqlite3.connect(f"{self.path.absolute().as_uri()}?{mode}", uri=True)
+                self._check_format()
+            else:
+                self._database = sqlite3.connect(self.path, isolation_level=None)
+                self._prepare()
+                self._head = audit.head(self._database)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._head:
+            self._keep_head()
+        self._database.close()
+
+    def _keep_head(self) -> None:
+        """Leave the audit trail's head in a file of its own, so that a ledger cut short is seen."""
+        with suppress(DiskError, RunStateError), self._errors():  # the head is a witness, not a result
+            head = audit.head(self._database)
+            if head != self._head:
+                write_bytes(self.path.with_name(HEAD_NAME), f"{head}\n".encode("ascii"))
+
+    def _check_format(self) -> int:
+        found: int = self._database.execute("PRAGMA user_version").fetchone()[0]
+        if found not in (0, FORMAT):
+            msg = f"{self.path}: format {found}, this version reads format {FORMAT}. Use another output folder"
+            raise RunStateError(msg)
+        return found
+
+    def _prepare(self) -> None:
+        run = self._database.execute
+        # Exclusive: no shared-memory file, which network file systems cannot give to a second process anyway.
+        run("PRAGMA locking_mode = EXCLUSIVE")
+        run("PRAGMA journal_mode = WAL")
+        run("PRAGMA synchronous = FULL")
+        run("PRAGMA foreign_keys = ON")
+        if self._check_format() == 0:
+            self._database.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            msg = f"{self.path}: {error}. What was finished is kept; mend the disk and run the same again"
+            raise DiskError(msg) from error
+        except sqlite3.ProgrammingError:
+            raise  # a bug of ours, not a damaged file
+        except sqlite3.DatabaseError as error:
+            msg = f"{self.path}: {error}. The ledger is damaged: restore it from a backup, or use another output folder"
+            raise RunStateError(msg) from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._errors():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+                self._database.execute("COMMIT")
+            except BaseException:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise
