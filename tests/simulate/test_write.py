@@ -140,3 +140,14 @@ def test_senseless_requests_are_refused(tmp_path: Path, name: str, numbers: dict
     with pytest.raises(InputError, match=message):
         simulate_to_folder(name, tmp_path, **{"seed": 1, **numbers})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_preset_may_lack_a_stain(tmp_path: Path) -> None:
+    """Without CD45RA its channel is gone; every other column is that of the same tube with it."""
+    full, lacking = (
+        simulate_tube(next(plan_cohort(replace(PRESETS[name], acquiring=Acquiring(events=800)))))
+        for name in ("foxp3", "no_cd45ra")
+    )
+    assert {c.marker for c in full.channels} - {c.marker for c in lacking.channels} == {"CD45RA"}
+    assert full.plan.treg_share == lacking.plan.treg_share
+    assert lacking.spillover.channels == tuple(d for d in full.spillover.channels if d != full.spillover.channels[0])

@@ -19,7 +19,15 @@ from treg_gating.simulate.cohort import plan_cohort
 from treg_gating.simulate.settings import CohortSettings
 from treg_gating.simulate.tubes import TubePlan, cd4_events
 
-__all__ = ["FULL_MARKERS", "SURFACE_MARKERS", "Ceiling", "bayes_ceiling", "cohort_ceiling", "compensated_cd4"]
+__all__ = [
+    "FULL_MARKERS",
+    "SURFACE_MARKERS",
+    "Ceiling",
+    "bayes_ceiling",
+    "ceiling_plans",
+    "cohort_ceiling",
+    "compensated_cd4",
+]
 
 FULL_MARKERS = ("CD25", "CD127", "FOXP3")
 SURFACE_MARKERS = ("CD25", "CD127")
@@ -114,7 +122,12 @@ def cohort_ceiling(
     settings: CohortSettings, tubes: int = 30, *, n_reference: int = 200_000, n_test: int = 200_000
 ) -> tuple[Ceiling, ...]:
     """Ceilings of sample tubes spread over a cohort; their median is the cohort's ceiling."""
+    return tuple(bayes_ceiling(plan, n_reference=n_reference, n_test=n_test) for plan in ceiling_plans(settings, tubes))
+
+
+def ceiling_plans(settings: CohortSettings, tubes: int) -> tuple[TubePlan, ...]:
+    """Plans of at most so many sample tubes, spread over a cohort."""
     plans = [plan for plan in plan_cohort(settings) if plan.role == "sample"]
     # Golden-ratio steps: an even spacing would fall in with the visits, which differ in their Treg share.
     rows = sorted({int((0.5 + k * GOLDEN) % 1.0 * len(plans)) for k in range(min(tubes, len(plans)))})
-    return tuple(bayes_ceiling(plans[row], n_reference=n_reference, n_test=n_test) for row in rows)
+    return tuple(plans[row] for row in rows)

@@ -44,6 +44,7 @@ PRESETS: Mapping[str, CohortSettings] = {
         _preset("batchy", shifts=Shifts(batch=0.25, sample=0.08), batch_layout="calendar"),
         _preset("no_fmo", controls=Controls(fmo="none")),
         _preset("poor_fmo", controls=Controls(fmo="poor")),
+        _preset("no_cd45ra", drop_markers=("CD45RA",)),
         _preset("failed_stain", failed_stain=FailedStain("FOXP3", "B2")),
         _preset("missing_visit", missing_share=0.10, missing_visits=((2, "Week 8"), (5, "Baseline"), (9, "Week 12"))),
         _preset("wide", panel=PANELS["treg10"], controls=Controls(fmo_markers=("FOXP3", "Ki67", "Helios"))),
