@@ -1,0 +1,1 @@
+"""Parts of benchmarks/throughput.py: tubes, pipelines, modes, tables, plots."""

@@ -1,0 +1,222 @@
+"""Modes that look at one tube: fixed gates, the reader, the adaptive pipeline, cold start, memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from speed import fixed_pipelines as fixed
+from speed.fixed_gates import FixedGates, make_fixed_gates
+from speed.measure import high_water, in_fresh_process, in_turn, medians
+from speed.tubes import CHANNELS, make_tube
+from treg_gating import pipeline, read_fcs
+from treg_gating.gating.template import load_template
+from treg_gating.samplesheet import Tube
+from treg_gating.study import default_study
+
+__all__ = ["INSIDE", "adaptive", "adaptive_way", "cold", "decisions", "fixed_gates", "memory", "prepared", "reader"]
+
+ADAPTIVE = "treg-gating, adaptive, both passes"
+_SLOW = (fixed.FLOWKIT, fixed.SESSION, fixed.BY_HAND)
+
+
+def prepared(data: Path) -> FixedGates:
+    """The fixed gates, placed on a small tube."""
+    return make_fixed_gates(make_tube(data / "20000.fcs", 20_000), data / "fixed_gates.xml")
+
+
+def fixed_gates(data: Path, sizes: list[int], rounds: int) -> list[dict[str, Any]]:
+    """Every program on the same file and gates; the counts must agree."""
+    gates = prepared(data)
+    return [_one_size(data, gates, n, rounds) for n in sizes]
+
+
+def _one_size(data: Path, gates: FixedGates, n: int, rounds: int) -> dict[str, Any]:
+    path = make_tube(data / f"{n}.fcs", n)
+    ways = fixed.pipelines(gates)
+    counts = {name: sorted(v for k, v in way(path).items() if k not in {"root", "clean"}) for name, way in ways.items()}
+    found = {name: values for name, values in counts.items() if values}
+    if len({tuple(values) for values in found.values()}) != 1:
+        msg = f"{n:,} events: the programs do not count alike: {found}"
+        raise AssertionError(msg)
+    fewer = dict.fromkeys(_SLOW, max(1, rounds // 2 if n >= 500_000 else rounds))
+    seconds = in_turn({name: lambda way=way: way(path) for name, way in ways.items()}, rounds, fewer=fewer)
+    return {"events": n, "bytes": path.stat().st_size, "seconds": medians(seconds), "all": seconds}
+
+
+def decisions(data: Path, sizes: list[int]) -> dict[str, Any]:
+    """Events on which FlowKit and we differ, over every gate."""
+    gates = prepared(data)
+    total = differ = 0
+    by_gate = dict.fromkeys(gates.populations, 0)
+    for n in sizes:
+        path = make_tube(data / f"{n}.fcs", n)
+        ours, theirs = fixed.our_masks(path, gates), fixed.flowkit_masks(path, gates)
+        for name in gates.populations:
+            odd = int((ours[name] != theirs[name]).sum())
+            by_gate[name] += odd
+            differ += odd
+            total += n
+    return {"decisions": total, "differ": differ, "by_gate": by_gate}
+
+
+def reader(data: Path, n: int, rounds: int) -> dict[str, Any]:
+    """Our strict reader beside FlowIO's."""
+    import flowio
+
+    path = make_tube(data / f"{n}.fcs", n)
+    floor = fixed.pipelines(prepared(data))[fixed.FLOOR]
+    seconds = in_turn(
+        {
+            fixed.FLOOR: lambda: floor(path),
+            "treg-gating": lambda: read_fcs(path),
+            "treg-gating, hash apart": lambda: read_fcs(path, digest=False),
+            "FlowIO, as_array": lambda: flowio.FlowData(str(path)).as_array(),
+            "FlowIO, events only": lambda: flowio.FlowData(str(path)).events,
+        },
+        rounds,
+    )
+    return {"events": n, "seconds": medians(seconds), "all": seconds}
+
+
+def adaptive_way(path: Path) -> Callable[[], dict[str, int]]:
+    """The full pipeline on one tube alone: strict read, hash, quality control, fits with their errors, two passes."""
+    settings = pipeline.RunSettings(load_template("treg_foxp3"), default_study(["Baseline"]))
+    tube = Tube(path.stem, path.name, path, "S", "Baseline", "1")
+
+    def run() -> dict[str, int]:
+        fit = pipeline.first_pass(tube, settings)
+        cohort = pipeline.between_passes([tube], {tube.tube_id: fit}, settings)
+        result = pipeline.second_pass(tube, settings, cohort, fit)
+        return {count.population: count.n for count in result.counts if count.n is not None}
+
+    return run
+
+
+def adaptive(data: Path, sizes: list[int], rounds: int) -> list[dict[str, Any]]:
+    """Both passes, and what lies between for one tube apart, against FlowKit on fixed gates."""
+    flowkit = fixed.pipelines(prepared(data))[fixed.FLOWKIT]
+    settings = pipeline.RunSettings(load_template("treg_foxp3"), default_study(["Baseline"]))
+    rows = []
+    for n in sizes:
+        path = make_tube(data / f"{n}.fcs", n)
+        tube = Tube(path.stem, path.name, path, "S", "Baseline", "1")
+        fit = pipeline.first_pass(tube, settings)
+        cohort = pipeline.between_passes([tube], {tube.tube_id: fit}, settings)
+        seconds = in_turn(
+            {
+                "pass 1": lambda tube=tube: pipeline.first_pass(tube, settings),
+                "pass 2": lambda tube=tube, cohort=cohort, fit=fit: pipeline.second_pass(tube, settings, cohort, fit),
+                "learning from one tube": lambda tube=tube, fit=fit: pipeline.between_passes(
+                    [tube], {tube.tube_id: fit}, settings
+                ),
+                fixed.FLOWKIT: lambda path=path: flowkit(path),
+            },
+            rounds,
+            fewer={fixed.FLOWKIT: max(1, rounds // 2)},
+        )
+        found = medians(seconds)
+        found[ADAPTIVE] = found["pass 1"] + found["pass 2"]
+        rows.append({"events": n, "seconds": found, "all": seconds})
+    return rows
+
+
+def memory(data: Path, n: int) -> dict[str, float]:
+    """Peak over the import baseline in a fresh process, as a multiple of DATA."""
+    path = make_tube(data / f"{n}.fcs", n)
+    size = n * CHANNELS * 4
+    prepared(data)
+    ways = ("fixed gates", "adaptive, both passes", fixed.FLOWKIT, fixed.BY_HAND)
+    return {way: in_fresh_process("peak", str(data), str(path), way) / size for way in ways}
+
+
+def _peak(data: str, path: str, way: str) -> int:
+    """Bytes above what the process holds after it has worked on a small tube."""
+    gates, small = prepared(Path(data)), make_tube(Path(data) / "20000.fcs", 20_000)
+    known: dict[str, Callable[[Path], object]] = {
+        "fixed gates": lambda p: fixed.walk_fixed(p, gates),
+        "adaptive, both passes": lambda p: adaptive_way(p)(),
+    }
+    run = known.get(way) or fixed.pipelines(gates)[way]
+    run(small)
+    before = _resident()
+    high_water(reset=True)
+    run(Path(path))
+    return high_water() - before
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def cold(data: Path, n: int, rounds: int) -> dict[str, Any]:
+    """From the start of the program to the first tube done: our command beside FlowKit's shortest script."""
+    path = make_tube(data / f"{n}.fcs", n)
+    prepared(data)
+    folder = data / "cold"
+    folder.mkdir(exist_ok=True)
+    (folder / "samples.csv").write_text(f"file,subject,visit\n{path.name},S1,Baseline\n", encoding="utf-8")
+    script = (
+        "import flowkit, sys\n"
+        "strategy = flowkit.parse_gating_xml(sys.argv[1])\n"
+        "print(strategy.gate_sample(flowkit.Sample(sys.argv[2])).report['count'].tolist())\n"
+    )
+    turns = iter(range(10_000))
+    program = [sys.executable, "-m", "treg_gating", "run", str(folder / "samples.csv"), "--data", str(data), "--quiet"]
+
+    def ours(*more: str) -> float:
+        out = folder / f"out-{os.getpid()}-{next(turns)}"
+        code = subprocess.run([*program, "-o", str(out), *more], check=False, capture_output=True).returncode
+        if code not in {0, 4}:
+            msg = f"the run ended with {code}"
+            raise RuntimeError(msg)
+        return _first_done(out)
+
+    first: dict[str, list[float]] = {}
+
+    def timed(name: str, *more: str) -> None:
+        begun = time.time()
+        first.setdefault(name, []).append(ours(*more) - begun)
+
+    flowkit = [sys.executable, "-W", "ignore", "-c", script, str(data / "fixed_gates.xml"), str(path)]
+    seconds = in_turn(
+        {
+            "treg-gating run, to its end (tables, report)": lambda: timed("adaptive"),
+            "treg-gating run, fixed gates, to its end": lambda: timed("fixed", "-t", str(data / "fixed_gates.xml")),
+            "FlowKit, fixed gates": lambda: subprocess.run(flowkit, check=True, capture_output=True),
+        },
+        rounds,
+    )
+    found = medians(seconds)
+    done = medians({name: values[1:] for name, values in first.items()})
+    found["treg-gating run, to the first tube done"] = done["adaptive"]
+    found["treg-gating run, fixed gates, to the first tube done"] = done["fixed"]
+    return {"events": n, "seconds": found, "all": seconds}
+
+
+def _first_done(out: Path) -> float:
+    """When the log says that the first tube came out of pass 2, as seconds since the epoch."""
+    from datetime import datetime
+
+    for line in (out / "run.log.jsonl").read_text().splitlines():
+        entry = json.loads(line)
+        if entry.get("stage") == "second":
+            return datetime.fromisoformat(entry["utc"]).timestamp()
+    msg = f"{out}: no tube came out of pass 2"
+    raise RuntimeError(msg)
+
+
+def _inside_peak(*arguments: str) -> int:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _peak(*arguments)
+
+
+INSIDE: dict[str, Callable[..., Any]] = {"peak": _inside_peak}

@@ -1,0 +1,96 @@
+"""Throughput of this package beside FlowKit, FlowIO and reading the bytes, on identical files and gates.
+
+    python benchmarks/throughput.py                          every mode but the cohort of 10,000
+    python benchmarks/throughput.py fixed reader --quick     small sizes, few rounds
+    python benchmarks/throughput.py cohort --tubes 100 1000 10000
+
+Modes: ``fixed`` (eight fixed gates, every program in turn), ``decisions`` (event by event against FlowKit), ``reader``,
+``adaptive`` (both passes against FlowKit's fixed gates), ``memory`` (peak of a fresh process), ``cold`` (start of the
+program to the first tube).
+
+Everything runs in turn in one process with BLAS at one thread; figures are medians, and only ratios count. Tubes come
+from the package's simulator (``benchmarks/speed/tubes.py``) and are kept in --data. Leaves throughput.json and
+throughput.md in --out; a mode that is not run again keeps its figures of the last time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+from speed import single
+from speed.measure import machine
+from speed.table import markdown
+
+SIZES = [20_000, 100_000, 500_000, 2_000_000]
+QUICK_SIZES = [20_000, 100_000]
+
+
+def main() -> None:
+    options = _options()
+    data, out = options.data.resolve(), options.out.resolve()
+    data.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
+    kept = out / "throughput.json"
+    results: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
+    for mode in options.modes or list(_MODES):
+        begun = time.monotonic()
+        print(f"{mode} ...", end=" ", file=sys.stderr, flush=True)
+        results[mode] = _MODES[mode](options, data)
+        results.setdefault("machine", {})[mode] = machine()
+        print(f"{time.monotonic() - begun:.0f} s", file=sys.stderr)
+        kept.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    table = markdown(results)
+    (out / "throughput.md").write_text(table, encoding="utf-8")
+    print(table)
+
+
+def _sizes(options: argparse.Namespace) -> list[int]:
+    return options.events or (QUICK_SIZES if options.quick else SIZES)
+
+
+def _rounds(options: argparse.Namespace, usual: int, quick: int) -> int:
+    return options.rounds or (quick if options.quick else usual)
+
+
+_MODES: dict[str, Callable[[argparse.Namespace, Path], Any]] = {
+    "fixed": lambda o, data: single.fixed_gates(data, _sizes(o), _rounds(o, 7, 3)),
+    "decisions": lambda o, data: single.decisions(data, _sizes(o)),
+    "reader": lambda o, data: single.reader(data, 100_000 if o.quick else 500_000, _rounds(o, 9, 5)),
+    "adaptive": lambda o, data: single.adaptive(data, [n for n in _sizes(o) if n <= 500_000], _rounds(o, 5, 3)),
+    "memory": lambda o, data: single.memory(data, 100_000 if o.quick else 2_000_000),
+    "cold": lambda o, data: single.cold(data, 100_000, _rounds(o, 5, 3)),
+}
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("modes", nargs="*", metavar="MODE", help=f"{', '.join(_MODES)}; all by default")
+    parser.add_argument("--events", type=int, nargs="+", help=f"events a tube; {SIZES} by default")
+    parser.add_argument("--rounds", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="small sizes and few rounds")
+    parser.add_argument("--data", type=Path, default=Path("build/throughput"), help="where simulated tubes are kept")
+    parser.add_argument("--out", type=Path, default=Path("build/throughput"), help="where the results go")
+    options = parser.parse_args()
+    unknown = [mode for mode in options.modes if mode not in _MODES]
+    if unknown:
+        parser.error(f"no mode {', '.join(unknown)}; there are {', '.join(_MODES)}")
+    return options
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    if sys.argv[1:2] == ["--inside"]:
+        print(json.dumps(single.INSIDE[sys.argv[2]](*sys.argv[3:])))
+    else:
+        main()
