@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from treg_gating.absolute import LYMPHOCYTES, absolute_count
 from treg_gating.gating.results import FlagLevel, PopulationCount, SampleResult
 from treg_gating.proportion import clopper_pearson, counting_cv_pct, rounded, wilson
 from treg_gating.samplesheet import Role, Tube
@@ -22,8 +23,6 @@ __all__ = ["EndpointPlan", "Row", "endpoint_table", "other_tubes"]
 Row = dict[str, str | int | float | None]
 
 SURFACE = "cd25_cd127low"  # the Treg gate without FOXP3, by the name that shipped templates give it
-CD4 = "cd4_t"
-LYMPHOCYTES = ("live", "lymphocytes")  # live lymphocytes, by the same
 # A visit is as good as its tube: best first.
 _REPORTABLE = ("ok", "review")
 
@@ -274,17 +273,12 @@ class _RowMaker:
         row["foxp3_mfi_treg"] = rounded(part.mfi.get("FOXP3"))
 
     def _absolute(self, row: Row, result: SampleResult, tube: Tube) -> None:
-        """Treg per µL; the CD4 count goes first, because fewer gates stand between it and the Treg."""
-        part, whole = result.count(self.plan.numerator), result.count(self.plan.denominator)
-        if row["treg_pct_of_cd4"] is None or part is None or part.n is None or whole is None or not whole.n:
+        """Treg per µL, for a tube whose endpoint is reported."""
+        if row["treg_pct_of_cd4"] is None:
             return
-        if tube.cd4_per_ul is not None and self.plan.denominator == CD4:
-            row.update(treg_per_ul=rounded(tube.cd4_per_ul * part.n / whole.n), absolute_from="cd4_per_ul")
-            return
-        lymphocytes = next((count for name in LYMPHOCYTES if (count := result.count(name)) is not None), None)
-        if tube.lymphocytes_per_ul is not None and lymphocytes is not None and lymphocytes.n:
-            value = rounded(tube.lymphocytes_per_ul * part.n / lymphocytes.n)
-            row.update(treg_per_ul=value, absolute_from="lymphocytes_per_ul")
+        count = absolute_count(result, tube, self.plan.numerator, self.plan.denominator, self.limits.beads_min)
+        row.update(treg_per_ul=count.per_ul, treg_per_ul_low=count.low, treg_per_ul_high=count.high)
+        row.update(absolute_from=count.source or None, absolute_note=count.note or None)
 
 
 def _failure(result: SampleResult) -> str:

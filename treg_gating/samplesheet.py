@@ -1,9 +1,9 @@
 """The sample sheet: which file is whose tube. Every fault at once, with its row.
 
 CSV (comma, semicolon or tab; UTF-8, UTF-16 or Western European) or XLSX. Columns: file, subject, visit; optional
-batch, role, control_for, tube_id, date, day, dataset, markers, lymphocytes_per_ul, cd4_per_ul, comment; other names
-for them stand in :data:`treg_gating.sheet_columns.COLUMNS`. Text stays text. A column that tells the treatment is set
-aside: its cells are not read.
+batch, role, control_for, tube_id, date, day, dataset, markers, absolute counts, beads, comment; all
+their names: :data:`treg_gating.sheet_columns.COLUMNS`. Text stays text. A column that tells the treatment is set aside:
+its cells are not read.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ class Tube:
     date : collection, ISO; empty where not said.
     day : study day of the collection.
     lymphocytes_per_ul, cd4_per_ul : absolute counts, cells/µL.
+    beads_counted, beads_added, blood_ul : bead events in the file (None: a gate counts them), beads and µL of blood
+        in the tube.
     comment : as written.
     """
 
@@ -70,6 +72,9 @@ class Tube:
     day: int | None = None
     lymphocytes_per_ul: float | None = None
     cd4_per_ul: float | None = None
+    beads_counted: float | None = None
+    beads_added: float | None = None
+    blood_ul: float | None = None
     comment: str = ""
 
     def __post_init__(self) -> None:

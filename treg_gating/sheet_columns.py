@@ -58,6 +58,12 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         *("CD4/µl", "CD4 per µl", "CD4 (cells/µl)", "CD4 cells/µl", "CD4 count (cells/µl)", "absolute CD4 (cells/µl)"),
         *("CD4 T cells/µl", "CD4 (/µl)"),
     ),
+    # Names that may mean two of these are not read: "bead count"; "beads/µl", which folds to the same as "beads (µl)".
+    "beads_counted": ("bead events", "beads gated", "beads acquired", "bead events counted", "counted beads"),
+    "beads_added": ("beads per tube", "beads in tube", "number of beads added", "added beads"),
+    "beads_per_ul": ("beads per µl", "bead concentration (beads/µl)", "bead concentration (/µl)"),
+    "bead_volume_ul": ("bead volume (µl)", "volume of beads (µl)"),
+    "blood_ul": ("blood volume (µl)", "volume of blood (µl)", "blood (µl)"),
     "comment": ("comments", "note", "notes", "remark", "remarks"),
 }
 """Columns a sheet may have, with other names for each; case, blanks and punctuation do not count."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from treg_gating.errors import InputError, SampleSheetError
+from treg_gating.sheet_beads import BEAD_COLUMNS, read_beads
 from treg_gating.sheet_cells import Cell
 from treg_gating.sheet_columns import Role, did_you_mean, read_role
 from treg_gating.sheet_files import FileFinder
@@ -44,6 +45,9 @@ class Draft:
     markers: Mapping[str, str] = field(default_factory=dict)
     lymphocytes_per_ul: float | None = None
     cd4_per_ul: float | None = None
+    beads_counted: float | None = None
+    beads_added: float | None = None
+    blood_ul: float | None = None
     comment: str = ""
 
 
@@ -92,6 +96,7 @@ class RowReader:
         draft.markers = self._markers(row)
         draft.comment = row.cells.get("comment", Cell("")).text
         self._counts(row, draft)
+        self._beads(row, draft)
         return draft
 
     def role_of(self, row: Row) -> Role | None:
@@ -221,6 +226,18 @@ class RowReader:
         if lymphocytes is not None and cd4 is not None and cd4 > lymphocytes:
             expected = f"at most the lymphocytes, {lymphocytes:g}"
             self.fault(row.number, "cd4_per_ul", "more CD4 cells than lymphocytes", found=f"{cd4:g}", expected=expected)
+
+    def _beads(self, row: Row, draft: Draft) -> None:
+        """Counting beads: how many were added to how much blood, and how many were counted."""
+        values = {name: self._number(row, name) for name in BEAD_COLUMNS}
+        others = {name: getattr(draft, name) for name in _TOO_FEW}
+
+        def report(column: str, problem: str, **details: str) -> None:
+            self.fault(row.number, column, problem, **details)
+
+        if read_beads(values, others, report):
+            added = values["beads_added"] or (values["beads_per_ul"] or 0) * (values["bead_volume_ul"] or 0)
+            draft.beads_counted, draft.beads_added, draft.blood_ul = values["beads_counted"], added, values["blood_ul"]
 
     def _markers(self, row: Row) -> Mapping[str, str]:
         """The mapping written into the cell, or the one in the table it names."""

@@ -86,6 +86,7 @@ class Limits:
     endpoint_high_pct: float = _limit(25, "the same: above")
     count_flag: float = _limit(50, "events of a reported population: 'detected, not quantifiable' below")
     count_report: float = _limit(20, "events of a reported population: not reported below")
+    beads_min: float = _limit(1000, "bead events in a tube: no absolute count below")
 
 
 @dataclass(frozen=True, slots=True)

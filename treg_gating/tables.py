@@ -56,10 +56,11 @@ ENDPOINT: tuple[Column, ...] = (
     Column("treg_gate_high", "number", "%", "the same: most"),
     Column("counting_cv_pct", "number", "%", "coefficient of variation from counting alone"),
     Column("treg_pct_of_lymphocytes", "number", "%", "Treg of live lymphocytes; empty where these are not gated"),
-    Column(
-        "treg_per_ul", "number", "cells/µL", "Treg per µL of blood, from the sheet's absolute count (dual platform)"
-    ),
-    Column("absolute_from", "text", "", "which count of the sheet it rests on: cd4_per_ul or lymphocytes_per_ul"),
+    Column("treg_per_ul", "number", "cells/µL", "Treg per µL of blood, from the sheet's absolute count or its beads"),
+    Column("treg_per_ul_low", "number", "cells/µL", "95 % interval from counting cells and beads alone, lower bound"),
+    Column("treg_per_ul_high", "number", "cells/µL", "the same, upper bound"),
+    Column("absolute_from", "text", "", "cd4_per_ul, lymphocytes_per_ul (dual platform); beads_counted, beads gate"),
+    Column("absolute_note", "text", "", "what a bead count leaves out, or why there is none"),
     Column("surface_treg_pct_of_cd4", "number", "%", "CD25+ CD127low of CD4 T cells, without FOXP3"),
     Column("foxp3_purity_pct", "number", "%", "FOXP3+ share of the CD25+ CD127low cells"),
     Column("cd25_mfi_treg", "number", "compensated units", "median CD25 of Treg cells"),
