@@ -11,7 +11,23 @@ from enum import StrEnum
 
 from treg_gating.errors import InputError
 
-__all__ = ["COLUMNS", "HeaderReading", "Role", "did_you_mean", "fold_header", "read_role"]
+__all__ = [
+    "COLUMNS",
+    "HELPER_SHEETS",
+    "INFO_PREFIX",
+    "HeaderReading",
+    "Role",
+    "column_of",
+    "did_you_mean",
+    "fold_header",
+    "read_role",
+]
+
+HELPER_SHEETS = ("how to fill it in", "files left out", "lists")
+"""Sheets that stand beside the samples in a workbook of ours."""
+
+INFO_PREFIX = "info:"
+"""A header that begins so is for the reader of the sheet; its cells are not read, and nothing is said of it."""
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "file": (
@@ -161,11 +177,12 @@ class HeaderReading:
         picked: dict[int, str] = {}
         unknown: list[str] = []
         for at, header in enumerate(headers):
-            name = _column_of(header)
+            name = column_of(header)
             if name is None and _is_treatment(header):
                 self.set_aside.append(header)
             elif name is None:
-                unknown.append(header)
+                if not header.casefold().startswith(INFO_PREFIX):
+                    unknown.append(header)
             elif name in self.columns:
                 self._fault(f"two columns are the {name}", found=f"{self.columns[name]!r} and {header!r}")
             else:
@@ -192,7 +209,8 @@ class HeaderReading:
         self.faults.append(InputError(problem, file=self.file, where="header", **details))
 
 
-def _column_of(header: str) -> str | None:
+def column_of(header: str) -> str | None:
+    """The column that a header names, or None."""
     return _COLUMN_OF.get(fold_header(header))
 
 

@@ -15,6 +15,7 @@ import openpyxl
 
 from treg_gating.errors import InputError, SampleSheetError
 from treg_gating.sheet_cells import Cell, CellReader
+from treg_gating.sheet_columns import HELPER_SHEETS
 
 __all__ = ["shown_number", "xlsx_rows"]
 
@@ -76,7 +77,11 @@ def _load(raw: bytes, *, formulas: bool) -> tuple[list[tuple[Any, ...]], str, li
             title = (named or titles)[0]
             sheet = book[title]
             sheet.reset_dimensions()  # some writers state a wrong extent
-            return list(sheet.iter_rows()), title, [repr(other) for other in titles if other != title]
+            return (
+                list(sheet.iter_rows()),
+                title,
+                [repr(other) for other in titles if other not in {title, *HELPER_SHEETS}],
+            )
         finally:
             book.close()
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 
-__all__ = ["ENDPOINT", "GATES", "LEVEY_JENNINGS", "OTHER_TUBES", "POPULATIONS", "Column", "names"]
+__all__ = ["ENDPOINT", "GATES", "LEVEY_JENNINGS", "OTHER_TUBES", "POPULATIONS", "WORKBOOK_DATE", "Column", "names"]
+
+WORKBOOK_DATE = dt.datetime(2000, 1, 1, tzinfo=dt.UTC).replace(tzinfo=None)
+"""Written as the date of every workbook instead of the clock: the same content gives the same bytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ __all__ = ["cli", "main"]
 
 # Command -> module; a command is imported when it is called, and --help shows these words without importing any.
 _COMMANDS = {
+    "init": ("treg_gating.cli.init", "Draft a sample sheet from a folder of FCS files."),
     "run": ("treg_gating.cli.run", "Process every tube of a sample sheet; leaves tables and a report."),
     "check": ("treg_gating.cli.check", "Check sheet, study, template and every file's header; reads no events."),
     "report": ("treg_gating.cli.report", "Make tables and report of a finished run again, without the FCS files."),
@@ -55,6 +56,7 @@ class _Commands(click.Group):
 
 _EPILOG = f"""\b
 Examples:
+  treg-gating init /mnt/cytometer/study7
   treg-gating run sample_data/samples.csv
   treg-gating check samples.xlsx --data /mnt/cytometer/study7
   treg-gating COMMAND --help
