@@ -11,6 +11,7 @@ from treg_gating.report.counttable import CountLine, count_lines, endpoint_marke
 from treg_gating.report.gateplot import AxisLibrary, gate_axes, gate_svg
 from treg_gating.report.levels import UNUSED, Level, flag_level, headline, sample_level
 from treg_gating.report.series import cell_number
+from treg_gating.report.timeline import timeline_svg
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -71,6 +72,7 @@ class SampleView:
     search: str
     order: int
     matrix: str = ""
+    timeline: Markup | None = None
 
 
 def sample_view(
@@ -128,6 +130,7 @@ def sample_view(
         search=" ".join((*words, level.word, codes, result.code, reason)).lower(),
         order=order,
         matrix=matrix,
+        timeline=timeline_svg(result),
     )
 
 
