@@ -5,7 +5,17 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-__all__ = ["ENDPOINT", "GATES", "LEVEY_JENNINGS", "OTHER_TUBES", "POPULATIONS", "WORKBOOK_DATE", "Column", "names"]
+__all__ = [
+    "COMPARISON",
+    "ENDPOINT",
+    "GATES",
+    "LEVEY_JENNINGS",
+    "OTHER_TUBES",
+    "POPULATIONS",
+    "WORKBOOK_DATE",
+    "Column",
+    "names",
+]
 
 WORKBOOK_DATE = dt.datetime(2000, 1, 1, tzinfo=dt.UTC).replace(tzinfo=None)
 """Written as the date of every workbook instead of the clock: the same content gives the same bytes."""
@@ -147,4 +157,14 @@ LEVEY_JENNINGS: tuple[Column, ...] = (
     Column("unit", "text", "", "gate units, % or a.u. (compensated)"),
     Column("n_events", "integer", "events", "events it rests on"),
     Column("rules", "text", "", "Westgard rules that the control donor's tube takes part in breaking, joined by ;"),
+)
+
+COMPARISON: tuple[Column, ...] = (
+    Column("tube_id", "text", "", "the tube in the sheet"),
+    Column("subject", "text", "", "as in the sheet"),
+    Column("visit", "text", "", "as in the sheet"),
+    Column("before", "text", "", "the endpoint of the tube in run A with its counts, or why there is none"),
+    Column("after", "text", "", "the same in run B"),
+    Column("what", "text", "", "what else differs: state, counts, gates, flags"),
+    Column("why", "text", "", "causes, separated by semicolons"),
 )

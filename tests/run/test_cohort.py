@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from treg_gating.errors import RunStateError
+from treg_gating.errors import InputError, RunStateError
 from treg_gating.run import keys
 from treg_gating.run.child import Limits
 from treg_gating.run.finish import rebuild
@@ -137,15 +137,12 @@ def test_a_new_tube_recomputes_itself_and_what_its_consensus_touches(small_study
     [
         ("bytes", ["A_W first", "A_W second"]),
         ("settings", ["A_B first", "A_B second", "A_W first", "A_W second"]),
-        ("template", ["A_B first", "A_B second", "A_W first", "A_W second"]),
         ("code", ["A_B first", "A_B second", "A_W first", "A_W second"]),
         ("touch", []),
         ("move", []),
     ],
 )
-def test_what_changed_is_computed_anew_and_nothing_else(
-    small_study, small_template, tmp_path, monkeypatch, change, expected
-):
+def test_what_changed_is_computed_anew_and_nothing_else(small_study, tmp_path, monkeypatch, change, expected):
     study = small_study(A_B="60", A_W="90")
     study.run(workers=0)
     study.diary()
@@ -154,8 +151,6 @@ def test_what_changed_is_computed_anew_and_nothing_else(
         study.files["A_W"] = "value 91"
     elif change == "settings":
         more["offset"] = 1.0
-    elif change == "template":
-        more["template"] = small_template(sha256="1" * 64)
     elif change == "code":
         monkeypatch.setattr("treg_gating.run.cohort.code_version", lambda: "9.9.9+other")
         monkeypatch.setattr("treg_gating.run.job.code_version", lambda: "9.9.9+other")
@@ -166,6 +161,74 @@ def test_what_changed_is_computed_anew_and_nothing_else(
     study.run(workers=0, **more)
     study.folder = tmp_path
     assert study.diary() == expected
+
+
+def test_a_new_template_is_a_new_run(small_study, small_template, tmp_path):
+    study = small_study(A_B="60", A_W="90")
+    study.run(workers=0)
+    before = sorted((path.name, path.read_bytes()) for path in (tmp_path / "out").glob("*.csv"))
+    other = small_template(sha256="1" * 64, version="2")
+    with pytest.raises(InputError, match=r"another gating template.*small 2.*expected small 1.*another folder"):
+        study.run(workers=0, template=other)
+    assert sorted((path.name, path.read_bytes()) for path in (tmp_path / "out").glob("*.csv")) == before
+    assert study.run("elsewhere", workers=0, template=other).exit_code == 0
+
+
+def test_the_run_says_which_tubes_it_gates_and_why(small_study, tmp_path):
+    study = small_study(A_B="60", A_W="90", B_W="10")
+    study.run(workers=0)
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["gated_because"] == {}
+    study.files |= {"B_B": "value 40", "A_W": "value 91"}
+    study.run(workers=0)
+    expected = {
+        "new tube": ["B_B"],
+        "input: the file's content changed": ["A_W"],
+        "the cohort's gates moved": ["A_B", "B_W"],
+    }
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["gated_because"] == expected
+    with sqlite3.connect(tmp_path / "out" / "ledger.sqlite") as database:
+        query = "SELECT subject, why FROM audit WHERE what = 'result done' AND seq > (SELECT max(seq) FROM audit WHERE "
+        acts = dict(database.execute(query + "what = 'run started')").fetchall())
+    database.close()
+    assert acts == {tube: why for why, tubes in expected.items() for tube in tubes}
+    study.run(workers=0, offset=1.0)
+    gated = json.loads((tmp_path / "out" / "summary.json").read_text())["gated_because"]
+    assert gated == {"setting offset": ["A_B", "A_W", "B_W", "B_B"]}
+
+
+def test_new_only_leaves_finished_tubes_to_the_digit(small_study, tmp_path):
+    study = small_study(A_B="60", A_W="90")
+    study.run(workers=0)
+    before = endpoint(tmp_path / "out")
+    study.diary()
+    study.files["B_B"] = "value 40"
+    study.run(workers=0, new_only=True)
+    assert study.diary() == ["B_B first", "B_B second"]
+    rows = endpoint(tmp_path / "out")
+    assert {key: rows[key] for key in before} == before
+    assert rows["B", "Baseline"]["n_treg"] == "90"  # 40 + the mean of both baselines
+    note = json.loads((tmp_path / "out" / "summary.json").read_text())["notes"][-1]
+    assert note.startswith("2 tubes keep what an earlier run found")
+    again = tmp_path / "out" / "endpoint.csv"
+    moment = again.stat().st_mtime_ns
+    study.run(workers=0, new_only=True)
+    assert (study.diary(), again.stat().st_mtime_ns) == ([], moment)
+    study.run(workers=0)  # without it, all tubes stand on one cohort's gates again
+    assert study.diary() == ["A_B second", "A_W second"]
+    assert endpoint(tmp_path / "out")["A", "Baseline"]["n_treg"] == "110"
+    notes = json.loads((tmp_path / "out" / "summary.json").read_text())["notes"]
+    assert not any("earlier run" in note for note in notes)
+
+
+def test_new_only_works_on_a_changed_file_and_refuses_other_settings(small_study, tmp_path):
+    study = small_study(A_B="60", A_W="90", B_B="40\nsecond bug")
+    study.run(workers=0)
+    study.diary()
+    study.files["A_W"] = "value 91"
+    study.run(workers=0, new_only=True)
+    assert study.diary() == ["A_W first", "A_W second"]  # and B_B was tried again, a failure of the moment
+    with pytest.raises(InputError, match=r"--new-only cannot keep.*setting offset.*without --new-only"):
+        study.run(workers=0, new_only=True, offset=1.0)
 
 
 def test_a_failure_of_the_moment_is_tried_again_and_a_lasting_one_is_not(small_study, tmp_path):
@@ -229,5 +292,5 @@ def test_a_killed_run_is_noted_by_the_next(small_study, tmp_path):
     database.close()
     study.run(workers=0)
     with Ledger(tmp_path / "out") as ledger:
-        states = ledger._database.execute("SELECT state FROM runs ORDER BY rowid").fetchall()
+        states = ledger.connection.execute("SELECT state FROM runs ORDER BY rowid").fetchall()
     assert states == [("broken off",), ("ended",)]

@@ -67,7 +67,7 @@ def test_a_result_stays_and_a_transient_failure_is_no_result_of_the_next_run(led
     ledger.commit_result("r2", "B", stored("k2", text='"done"'))
     assert ledger.result("k2") == stored("k2", text='"done"')
     assert ledger.results_of("r1")["B"].payload.text == '"hung"'  # the finished run says what it said
-    old, new = ledger._database.execute("SELECT old, new FROM audit ORDER BY seq DESC").fetchone()
+    old, new = ledger.connection.execute("SELECT old, new FROM audit ORDER BY seq DESC").fetchone()
     assert (old, new) == (ledger.results_of("r1")["B"].digest, ledger.results_of("r2")["B"].digest)
 
 
@@ -77,11 +77,11 @@ def test_what_was_found_and_finished_runs_cannot_be_changed(ledger):
     for table in ("fits", "results"):
         for statement in (f"UPDATE {table} SET text = 'better'", f"DELETE FROM {table}"):
             with pytest.raises(sqlite3.IntegrityError, match="are kept"):
-                ledger._database.execute(statement)
+                ledger.connection.execute(statement)
     ledger.end_run("r1", "ended", {})
     for statement in ("UPDATE runs SET code = ''", "UPDATE samples SET result_key = ''", "DELETE FROM runs"):
         with pytest.raises(sqlite3.IntegrityError, match="a finished run is read-only"):
-            ledger._database.execute(statement)
+            ledger.connection.execute(statement)
 
 
 def test_the_trail_s_head_stands_in_a_file_of_its_own(tmp_path):
@@ -106,7 +106,7 @@ def test_who_is_the_user_of_the_system_whatever_the_environment_says(ledger, mon
     monkeypatch.setenv("USER", "someone else")
     audit.who.cache_clear()
     ledger.note("r1", "looked")
-    utc, who, host = ledger._database.execute("SELECT utc, who, host FROM audit ORDER BY seq DESC").fetchone()
+    utc, who, host = ledger.connection.execute("SELECT utc, who, host FROM audit ORDER BY seq DESC").fetchone()
     assert who == pwd.getpwuid(os.getuid()).pw_name
     assert host == socket.gethostname()
     assert abs(datetime.now(UTC) - datetime.fromisoformat(utc)) < timedelta(minutes=1)
@@ -145,7 +145,7 @@ def test_audit_rows_follow_each_other_and_cannot_be_changed(ledger):
     assert ledger.first_broken_audit_row() is None
     for statement in ("UPDATE audit SET who = 'nobody'", "DELETE FROM audit"):
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
-            ledger._database.execute(statement)
+            ledger.connection.execute(statement)
 
 
 @pytest.mark.parametrize(
@@ -180,6 +180,6 @@ def test_damaged_and_foreign_files_are_refused(tmp_path):
 
 def test_every_commit_is_on_disk(ledger):
     pragmas = {
-        name: ledger._database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")
+        name: ledger.connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")
     }
     assert pragmas == {"journal_mode": "wal", "synchronous": 2}

@@ -15,6 +15,7 @@ Exit codes:
   4   done, some samples need review
   5   done, some samples failed (also where others need review)
   3   the sample sheet has faults; nothing was read
+  7   verify: something is not as it was stored
   2   wrong usage or configuration (options, study.toml, template, matrix)
   74  disk or input/output error; what was finished is kept
   75  another run is at work in the output folder

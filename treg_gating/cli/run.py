@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,51 +19,71 @@ Examples:
   treg-gating run samples.csv -t treg_pregated --markers markers.csv
   treg-gating run samples.csv -t workspace.wsp
   treg-gating run samples.csv --scheduler tls://head-node:8786
+  treg-gating run samples.csv --new-only --quiet
 
 A run that was stopped goes on where it was: give the same command again. A file, row or setting that changed is
-computed anew, with everything that rests on it, and nothing else.
+computed anew, with everything that rests on it, and nothing else. A new template is a new run: it wants another
+folder.
 
 {EXIT_CODES}
 """
 
 
+def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a run that `watch` takes too."""
+    options = (
+        click.option(
+            "--out",
+            "-o",
+            type=click.Path(path_type=Path, file_okay=False),
+            default=Path("results"),
+            show_default=True,
+            help="Folder for tables, report and the ledger; made if it is not there.",
+        ),
+        click.option(
+            "--new-only",
+            is_flag=True,
+            help="Work on new tubes alone; finished ones keep their results to the digit, and the run says so.",
+        ),
+        click.option(
+            "--workers", type=click.IntRange(min=0), help="Processes; one a core by default. 0: all in this process."
+        ),
+        click.option("--scheduler", default="", help="Address of a Dask scheduler that is there already."),
+        click.option(
+            "--spillover",
+            type=click.Path(path_type=Path),
+            help="CSV with a spillover matrix for every tube.",
+        ),
+        click.option(
+            "--matrix-order",
+            default="controls,csv,file",
+            show_default=True,
+            help="Which spillover matrix is chosen, the first there is: from the batch's single stains, --spillover, "
+            "the file.",
+        ),
+        click.option(
+            "--tube-seconds",
+            type=click.FloatRange(min=0, min_open=True),
+            default=600.0,
+            show_default=True,
+            help="A tube that takes longer has failed.",
+        ),
+        click.option(
+            "--tube-memory",
+            type=click.FloatRange(min=0),
+            default=0.0,
+            help="MB; a tube that takes more has failed. 0: no limit.",
+        ),
+        click.option("--quiet", "-q", is_flag=True, help="Say only what went wrong; the log has everything."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 @click.command("run", epilog=_EPILOG)
 @input_options
-@click.option(
-    "--out",
-    "-o",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("results"),
-    show_default=True,
-    help="Folder for tables, report and the ledger; made if it is not there.",
-)
-@click.option("--workers", type=click.IntRange(min=0), help="Processes; one a core by default. 0: all in this process.")
-@click.option("--scheduler", default="", help="Address of a Dask scheduler that is there already.")
-@click.option(
-    "--spillover",
-    type=click.Path(path_type=Path),
-    help="CSV with a spillover matrix for every tube.",
-)
-@click.option(
-    "--matrix-order",
-    default="controls,csv,file",
-    show_default=True,
-    help="Which spillover matrix is chosen, the first there is: from the batch's single stains, --spillover, the file.",
-)
-@click.option(
-    "--tube-seconds",
-    type=click.FloatRange(min=0, min_open=True),
-    default=600.0,
-    show_default=True,
-    help="A tube that takes longer has failed.",
-)
-@click.option(
-    "--tube-memory",
-    type=click.FloatRange(min=0),
-    default=0.0,
-    help="MB; a tube that takes more has failed. 0: no limit.",
-)
-@click.option("--quiet", "-q", is_flag=True, help="Say only what went wrong; the log has everything.")
+@run_options
 def command(
     sheet: Path,
     data: Path | None,
@@ -69,6 +91,7 @@ def command(
     study_file: Path | None,
     markers: Path | None,
     out: Path,
+    new_only: bool,
     workers: int | None,
     scheduler: str,
     spillover: Path | None,
@@ -118,6 +141,7 @@ def command(
         scheduler=scheduler,
         limits=Limits(tube_seconds, tube_memory),
         notes=notes,
+        new_only=new_only,
         choices={
             "spillover": spillover.name if spillover else "each file's own",
             "matrix_order": ",".join(matrix_choice),

@@ -6,24 +6,33 @@ import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 from treg_gating.errors import RunStateError, TregGatingError
 from treg_gating.gating.results import SampleFit
-from treg_gating.run.child import Limits
+from treg_gating.run.changes import (
+    COHORT_MOVED,
+    Asked,
+    asked_in,
+    by_reason,
+    cohort_moves,
+    refuse_other_settings,
+    refuse_other_template,
+    tell,
+)
 from treg_gating.run.codec import decode, encode
 from treg_gating.run.engine import Engine, cores, open_engine, run_stage
 from treg_gating.run.finish import Finished, ReportWriter, finish_run, still_finished
-from treg_gating.run.job import PIPELINE, Job, Outcome, Shared, load_pipeline
+from treg_gating.run.job import Job, Outcome, Shared, load_pipeline
 from treg_gating.run.keys import code_version, digest, environment, file_sha256, tube_identity
 from treg_gating.run.ledger import Ledger
 from treg_gating.run.lock import folder_lock
+from treg_gating.run.order import RunOrder
 from treg_gating.run.plan import plan_of
 from treg_gating.run.progress import Progress, log_to
 from treg_gating.run.stored import Stored
-from treg_gating.samplesheet import Role, SampleSheet, Tube
+from treg_gating.samplesheet import Role, Tube
 
 __all__ = ["RunOrder", "run_cohort"]
 
@@ -31,34 +40,6 @@ log = logging.getLogger(__name__)
 
 FIRST_ROLES = frozenset({Role.SAMPLE, Role.CONTROL, Role.FMO})
 SECOND_ROLES = frozenset({Role.SAMPLE, Role.CONTROL})
-
-
-@dataclass(frozen=True, eq=False)
-class RunOrder:
-    """What is to be run, and how.
-
-    Parameters
-    ----------
-    sheet : the tubes.
-    settings : :class:`treg_gating.pipeline.RunSettings`.
-    out : output folder, made if it is not there.
-    workers : processes; None for one a core, 0 for none.
-    scheduler : address of a Dask scheduler; empty for a cluster of our own.
-    limits : of one tube.
-    notes : sentences the run must say.
-    choices : settings to be shown beside the results, such as the matrix's file name.
-    pipeline : dotted name of the module that does the science.
-    """
-
-    sheet: SampleSheet
-    settings: Any
-    out: Path
-    workers: int | None = None
-    scheduler: str = ""
-    limits: Limits = field(default_factory=Limits)
-    notes: tuple[str, ...] = ()
-    choices: Mapping[str, Any] = field(default_factory=dict)
-    pipeline: str = PIPELINE
 
 
 def run_cohort(order: RunOrder, progress: Progress, write_report: ReportWriter | None = None) -> Finished:
@@ -70,19 +51,21 @@ def run_cohort(order: RunOrder, progress: Progress, write_report: ReportWriter |
 
     Raises
     ------
+    InputError : a finished run in the folder had another template; `new_only` cannot keep what finished runs found.
     FolderLockedError : another run is at work in the folder.
     DiskError, RunStateError : see there; whatever was finished is kept.
     """
     with folder_lock(order.out), log_to(order.out / "run.log.jsonl"), Ledger(order.out) as ledger:
         run = _Run(order, progress, ledger)
-        found = still_finished(ledger, order.out, run.plan, run.roster, run.code)
+        run.check_order()
+        found = still_finished(ledger, order.out, None if order.new_only else run.plan, run.roster, run.code)
         if found is not None:
             progress.say("Nothing has changed since the last run in this folder.")
             return found
         try:
             run.begin()
             run.work()
-            return finish_run(ledger, order.out, run.name, write_report)
+            return finish_run(ledger, order.out, run.name, write_report, run.reasons)
         except BaseException as error:
             run.broken_off(error)
             raise
@@ -105,11 +88,28 @@ class _Run:
         self.order, self.progress, self.ledger = order, progress, ledger
         self.name = uuid.uuid4().hex[:12]
         self.code = code_version()
-        self.plan = encode(plan_of(order.sheet, order.settings, order.notes, order.choices))
-        settings_key = digest(_settings_identity(order.settings), self.code, environment())
+        choices = {**order.choices, "new_only": True} if order.new_only else order.choices
+        plan = plan_of(order.sheet, order.settings, order.notes, choices)
+        self.plan = encode(plan)
+        settings_key = digest(plan["settings"], self.code, plan["environment"])
         tubes = [tube for tube in order.sheet.tubes if tube.role in FIRST_ROLES]
-        self.known = {tube.tube_id: _Known(tube, digest(tube_identity(tube), settings_key)) for tube in tubes}
+        self.known = {
+            tube.tube_id: _Known(tube, digest(tube_identity(tube), plan["matrices"].get(tube.batch), settings_key))
+            for tube in tubes
+        }
         self._hash_what_is_known()
+        self.last = ledger.last_run()
+        self.before = asked_in(ledger, self.last) if self.last else None
+        self.now = Asked.of_plan(plan, self.code, {tube_id: known.sha256 for tube_id, known in self.known.items()})
+        self.reasons: dict[str, list[str]] = {}
+
+    def check_order(self) -> None:
+        """Refuse what would overwrite or mix what finished runs found."""
+        if self.before is None:
+            return
+        refuse_other_template(self.before, self.now, str(self.order.out))
+        if self.order.new_only:
+            refuse_other_settings(self.before, self.now, str(self.order.out))
 
     @property
     def roster(self) -> list[tuple[str, str, str]]:
@@ -177,9 +177,11 @@ class _Run:
         tubes = [known.tube for known in fitted.values()]
         cohort = load_pipeline(self.order.pipeline).between_passes(tubes, fits, self.order.settings)
         cohort_key = digest(cohort)
-        self.ledger.keep_cohort(self.name, encode(_cohort_summary(cohort)))
         due = [known for known in fitted.values() if known.tube.role in SECOND_ROLES]
-        todo = self._not_finished_second(due, cohort_key)
+        todo, older = self._not_finished_second(due, cohort_key)
+        learned = _cohort_summary(cohort, older)
+        self.ledger.keep_cohort(self.name, encode(learned))
+        why = self._explain(todo, learned)
         self.progress.stage("Gating and counting", len(due), len(due) - len(todo))
         jobs = [Job(known.tube, "second", known.fit.payload, known.sha256) for known in todo if known.fit]
         shared = Shared(self.order.pipeline, self.order.settings, cohort)
@@ -187,24 +189,53 @@ class _Run:
         for outcome in run_stage(engine, jobs, shared, self.order.limits):
             self._check_version(outcome)
             known = self.known[outcome.tube_id]
-            self._commit(known, _second_key(known, cohort_key), outcome)
+            self._commit(known, _second_key(known, cohort_key), outcome, why[outcome.tube_id])
             self._tell(outcome)
 
-    def _not_finished_second(self, due: Sequence[_Known], cohort_key: str) -> list[_Known]:
-        """Those that pass 2 has still to see under these cohort gates."""
-        found = {known.tube.tube_id: self.ledger.result(_second_key(known, cohort_key)) for known in due}
-        kept = [(tube_id, result) for tube_id, result in found.items() if result is not None and result.final]
-        self.ledger.take_over(self.name, results=kept)
-        finished = {tube_id for tube_id, _ in kept}
-        return [known for known in due if known.tube.tube_id not in finished]
+    def _explain(self, todo: Sequence[_Known], learned: Mapping[str, Any]) -> dict[str, str]:
+        """Say which tubes are gated and why, where an earlier run had finished; the reason by tube."""
+        if self.before is None or self.last is None:
+            return dict.fromkeys((known.tube.tube_id for known in todo), "")
+        files = {tube_id: known.sha256 for tube_id, known in self.known.items()}
+        now, before = replace(self.now, files=files), self.before
+        moved = ", ".join(cohort_moves(decode(self.last.cohort), learned)) if self.last.cohort.text else ""
+        why = {known.tube.tube_id: now.why(before, known.tube.tube_id) for known in todo}
+        why = {name: f"{text} ({moved})" if text == COHORT_MOVED and moved else text for name, text in why.items()}
+        self.reasons = by_reason(why.items())
+        for reason, tube_ids in self.reasons.items():
+            self.progress.say(tell(reason, tube_ids))
+        return why
 
-    def _commit(self, known: _Known, key: str, outcome: Outcome) -> None:
+    def _not_finished_second(self, due: Sequence[_Known], cohort_key: str) -> tuple[list[_Known], int]:
+        """Those that pass 2 has still to see under these cohort gates, and how many keep an older cohort's."""
+        kept = self._keep_finished(due)
+        older = sum(result.key != _second_key(self.known[tube_id], cohort_key) for tube_id, result in kept.items())
+        for known in due:
+            found = self.ledger.result(_second_key(known, cohort_key))
+            if found is not None and known.tube.tube_id not in kept:
+                kept[known.tube.tube_id] = found
+        self.ledger.take_over(self.name, results=list(kept.items()))
+        return [known for known in due if known.tube.tube_id not in kept], older
+
+    def _keep_finished(self, due: Sequence[_Known]) -> dict[str, Stored]:
+        """With `new_only`, what the last run found of tubes whose file and row are the same."""
+        if not self.order.new_only or self.last is None or self.before is None:
+            return {}
+        before = self.ledger.results_of(self.last.run)
+        same = [known.tube.tube_id for known in due if known.sha256 == self.before.files.get(known.tube.tube_id)]
+        return {
+            tube_id: before[tube_id]
+            for tube_id in same
+            if tube_id in before and before[tube_id].final and not self.now.of_tube(self.before, tube_id)
+        }
+
+    def _commit(self, known: _Known, key: str, outcome: Outcome, why: str = "") -> None:
         if outcome.payload is None:
             msg = f"{outcome.tube_id}: no result came back"
             raise RunStateError(msg)
         status = "done" if outcome.kind == "done" else "failed"
         stored = Stored(key, known.setting_key, known.sha256, outcome.payload, status, outcome.final)
-        self.ledger.commit_result(self.name, outcome.tube_id, stored, outcome.reason)
+        self.ledger.commit_result(self.name, outcome.tube_id, stored, outcome.reason or why)
 
     def _tell(self, outcome: Outcome) -> None:
         problem = "" if outcome.kind == "done" else outcome.reason
@@ -231,27 +262,14 @@ class _Run:
             log.warning("the ledger could not note it: %s", second)
 
 
-def _settings_identity(settings: Any) -> dict[str, Any]:
-    """What of the settings can change a tube's fit or result."""
-    study = settings.study
-    own = {
-        name: value
-        for name, value in vars(settings).items()
-        if name not in {"template", "study"}  # told below, without their paths and comments
-    }
-    return {
-        "template": settings.template.sha256,
-        "visits": study.visits,
-        "endpoint": study.endpoint,
-        "limits": study.limits,
-        "own": own,
-    }
-
-
-def _cohort_summary(cohort: Any) -> dict[str, Any]:
+def _cohort_summary(cohort: Any, older: int) -> dict[str, Any]:
     consensus = getattr(cohort, "consensus", {})
     gates = {name: getattr(found, "gate", None) for name, found in consensus.items()}
-    return {"notes": tuple(cohort.notes), "consensus": gates}
+    notes = tuple(cohort.notes)
+    if older:
+        said = f"{older} tubes keep what an earlier run found with the cohort's gates of then (--new-only)."
+        notes = (*notes, f"{said} Run once without it before the values are used.")
+    return {"notes": notes, "consensus": gates}
 
 
 def _first_key(known: _Known) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,7 +19,7 @@ from treg_gating.run.audit import now
 from treg_gating.run.codec import Payload, decode
 from treg_gating.run.control_charts import write_control_charts
 from treg_gating.run.files import replace_file
-from treg_gating.run.ledger import Ledger
+from treg_gating.run.ledger import OUTPUT_MADE_AGAIN, Ledger
 from treg_gating.run.outputs import write_json, write_tables
 from treg_gating.run.plan import study_summary
 from treg_gating.run.record import EndpointRow, RunRecord
@@ -55,12 +56,22 @@ class Finished:
     lines: tuple[str, ...]
 
 
-def finish_run(ledger: Ledger, folder: Path, run: str, write_report: ReportWriter | None) -> Finished:
-    """Make all outputs of a run and close it in the ledger."""
-    row = ledger.run(run)
+def finish_run(
+    ledger: Ledger,
+    folder: Path,
+    run: str,
+    write_report: ReportWriter | None,
+    reasons: Mapping[str, Sequence[str]] | None = None,
+) -> Finished:
+    """Make all outputs of a run and close it in the ledger.
+
+    Parameters
+    ----------
+    reasons : where the run went on from an earlier one, the tubes it gated, by reason.
+    """
     ended = now()
-    record = record_of(ledger, row, ended)
-    closing = _write(folder, record, row, ended, write_report)
+    row = replace(ledger.run(run), ended=ended, closing={"gated_because": dict(reasons or {})})
+    closing = _write(folder, ledger, row, write_report)
     ledger.end_run(run, "ended", closing, ended)
     return Finished(closing["exit_code"], tuple(closing["lines"]))
 
@@ -76,22 +87,31 @@ def rebuild(ledger: Ledger, folder: Path, write_report: ReportWriter | None) -> 
     if row is None:
         msg = f"{folder}: no run came to its end here. Run 'treg-gating run' first"
         raise RunStateError(msg)
-    record = record_of(ledger, row, row.ended)
-    closing = _write(folder, record, row, row.ended, write_report)
+    before = ledger.outputs_of(row)
+    closing = _write(folder, ledger, row, write_report)
+    for name, sha256 in closing["outputs"].items():
+        if before.get(name) != sha256:  # the same results, written by another version of this program
+            why = "made again from the ledger"
+            ledger.note(row.run, OUTPUT_MADE_AGAIN, subject=name, old=before.get(name, ""), new=sha256, why=why)
     return Finished(closing["exit_code"], tuple(closing["lines"]))
 
 
 def still_finished(
-    ledger: Ledger, folder: Path, plan: Payload, roster: Sequence[tuple[str, str, str]], code: str
+    ledger: Ledger, folder: Path, plan: Payload | None, roster: Sequence[tuple[str, str, str]], code: str
 ) -> Finished | None:
-    """The last run's end, if the same is asked again, nothing could come out otherwise, and the outputs are intact."""
+    """The last run's end, if the same is asked again, nothing could come out otherwise, and the outputs are intact.
+
+    Parameters
+    ----------
+    plan : None where only the tubes count.
+    """
     row = ledger.last_run()
-    if row is None or (row.plan, row.code) != (plan, code) or not row.closing.get("complete"):
+    if row is None or (row.plan, row.code) != (plan or row.plan, code) or not row.closing.get("complete"):
         return None
     before = [entry[:3] for entry in ledger.roster_of(row.run)]
     if before != list(roster) or not all(entry[2] for entry in roster):
         return None
-    outputs: Mapping[str, str] = row.closing["outputs"]
+    outputs = ledger.outputs_of(row)
     if any(_digest_or_empty(folder / name) != sha256 for name, sha256 in outputs.items()):
         return None
     return Finished(row.closing["exit_code"], tuple(row.closing["lines"]))
@@ -119,14 +139,20 @@ def record_of(ledger: Ledger, row: RunRow, ended: str) -> RunRecord:
         samples=tuple(results.values()),
         endpoint=tuple(endpoint),
         consensus=consensus,
-        settings={**plan["choices"], "sheet": plan["sheet"], "sheet_sha256": plan["sheet_sha256"], "run": row.run},
+        settings={
+            **plan["choices"],
+            "sheet": plan["sheet"],
+            "sheet_sha256": plan["sheet_sha256"],
+            "run": row.run,
+            "audit_head": ledger.head_at_end(row.run),
+        },
         other_tubes=tuple(others),
     )
 
 
-def _write(
-    folder: Path, record: RunRecord, row: RunRow, ended: str, write_report: ReportWriter | None
-) -> dict[str, Any]:
+def _write(folder: Path, ledger: Ledger, row: RunRow, write_report: ReportWriter | None) -> dict[str, Any]:
+    """Write every output; what is to be said at the run's end."""
+    record = record_of(ledger, row, row.ended)
     outputs = write_tables(folder, record.samples, record.endpoint, record.template.denominator, record.other_tubes)
     charts, broken = write_control_charts(
         folder, record.samples, record.template.numerator, record.template.denominator
@@ -137,23 +163,36 @@ def _write(
         outputs["report.html"] = _digest_or_empty(folder / "report.html")
     exit_code = _exit_code(record.samples)
     lines = _last_screen(record, folder, report=write_report is not None)
+    gated = row.closing.get("gated_because", {})
     summary = {
         "run": row.run,
         "code_version": row.code,
         "template": {"name": record.template.name, "sha256": record.template.sha256},
         "started": row.started,
-        "ended": ended,
+        "ended": row.ended,
         "exit_code": exit_code,
         "tubes": dict(Counter(_state(result) for result in record.samples)),
         "endpoint": dict(Counter(str(line["status"]) for line in record.endpoint)),
         "failed": [_problem(result) for result in record.samples if result.status != "done"],
+        "gated_because": gated,
         "notes": list(record.notes),
         "control_rules_broken": list(broken),
-        "outputs": outputs,
+        "outputs": dict(outputs),
+        "audit_head": record.settings["audit_head"],
     }
     write_json(folder / "summary.json", summary)
+    outputs["summary.json"] = _digest_or_empty(folder / "summary.json")
+    for name in outputs:  # a slip in a spreadsheet must not be saved over a finished run
+        with suppress(OSError):
+            (folder / name).chmod(0o444)
     transient = any(not final for final in row.finals)
-    return {"exit_code": exit_code, "lines": lines, "outputs": outputs, "complete": not transient}
+    return {
+        "exit_code": exit_code,
+        "lines": lines,
+        "outputs": outputs,
+        "complete": not transient,
+        "gated_because": gated,
+    }
 
 
 def _state(result: SampleResult) -> str:

@@ -20,7 +20,16 @@ from typing import Any
 import treg_gating
 from treg_gating.errors import FCSError
 
-__all__ = ["canonical", "code_version", "digest", "environment", "file_sha256", "tube_identity"]
+__all__ = [
+    "canonical",
+    "code_version",
+    "digest",
+    "environment",
+    "file_sha256",
+    "matrices_identity",
+    "settings_identity",
+    "tube_identity",
+]
 
 _BLOCK = 1 << 20
 _OPEN, _NOT_REGULAR = "E_OPEN", "E_NOT_REGULAR"
@@ -88,6 +97,20 @@ def tube_identity(tube: Any) -> dict[str, Any]:
     """What the sheet says of a tube, without where the file lies or which row it was."""
     identity: dict[str, Any] = canonical(tube)
     return identity
+
+
+def settings_identity(settings: Any) -> dict[str, str]:
+    """What of a run's settings can change any tube's fit or result: by name, the template's digest or another's."""
+    study = settings.study
+    apart = {"template", "study", "matrices"}  # told without their paths and comments; matrices belong to batches
+    own = {name: digest(value) for name, value in vars(settings).items() if name not in apart}
+    of_study = {f"study.{name}": digest(getattr(study, name)) for name in ("visits", "endpoint", "limits")}
+    return {"template": settings.template.sha256, **of_study, **own}
+
+
+def matrices_identity(settings: Any) -> dict[str, str]:
+    """Digest of the matrix that each batch's single stains gave, by batch."""
+    return {batch: digest(matrix) for batch, matrix in getattr(settings, "matrices", {}).items()}
 
 
 @cache

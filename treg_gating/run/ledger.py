@@ -19,7 +19,10 @@ from treg_gating.run.codec import Payload
 from treg_gating.run.ledger_file import LEDGER_NAME, LedgerFile
 from treg_gating.run.stored import RunRow, Stored, text_digest
 
-__all__ = ["LEDGER_NAME", "Ledger"]
+__all__ = ["LEDGER_NAME", "OUTPUT_MADE_AGAIN", "Ledger"]
+
+
+OUTPUT_MADE_AGAIN = "output made again"
 
 
 class Ledger(LedgerFile):
@@ -77,11 +80,11 @@ class Ledger(LedgerFile):
             database.execute(
                 "UPDATE runs SET ended = ?, state = ?, closing = ? WHERE run = ?", (ended, state, text, run)
             )
-            audit.append(database, run=run, what=f"run {state}", new=self._end_digest(database, run), why=state)
+            audit.append(database, run=run, what=f"run {state}", new=self.end_digest(run), why=state)
 
-    @staticmethod
-    def _end_digest(database: sqlite3.Connection, run: str) -> str:
+    def end_digest(self, run: str) -> str:
         """Digest of a run's end and of what it said of each tube."""
+        database = self.connection
         end = database.execute("SELECT run, ended, state, closing FROM runs WHERE run = ?", (run,)).fetchone()
         query = "SELECT tube_id, setting_key, sha256, state, result_key FROM samples WHERE run = ? ORDER BY position"
         return text_digest([*end, *(cell for row in database.execute(query, (run,)) for cell in row)])
@@ -164,7 +167,7 @@ class Ledger(LedgerFile):
         """Digests of files that anything was stored for under this row and these settings."""
         query = "SELECT sha256 FROM fits WHERE setting_key = :k UNION SELECT sha256 FROM results WHERE setting_key = :k"
         with self._errors():
-            return frozenset(row[0] for row in self._database.execute(query, {"k": setting_key}))
+            return frozenset(row[0] for row in self.connection.execute(query, {"k": setting_key}))
 
     def fit(self, key: str) -> Stored | None:
         """The stored fit of this key."""
@@ -178,7 +181,7 @@ class Ledger(LedgerFile):
 
     def _stored(self, query: str, key: str) -> Stored | None:
         with self._errors():
-            row = self._database.execute(query, (key,)).fetchone()
+            row = self.connection.execute(query, (key,)).fetchone()
         if row is None:
             return None
         return Stored(row[0], row[1], row[2], Payload(row[3], row[4]), row[5], bool(row[6]))
@@ -187,20 +190,26 @@ class Ledger(LedgerFile):
         """Results that a run ended with, by tube, in the order of the sheet."""
         query = "SELECT tube_id, result_key FROM samples WHERE run = ? AND result_key != '' ORDER BY position"
         with self._errors():
-            rows = self._database.execute(query, (run,)).fetchall()
+            rows = self.connection.execute(query, (run,)).fetchall()
         return {tube_id: stored for tube_id, key in rows if (stored := self.result(key)) is not None}
 
     def roster_of(self, run: str) -> list[tuple[str, str, str, str]]:
         """(tube_id, setting_key, sha256, state) of a run's tubes in the order of the sheet."""
         query = "SELECT tube_id, setting_key, sha256, state FROM samples WHERE run = ? ORDER BY position"
         with self._errors():
-            return [tuple(row) for row in self._database.execute(query, (run,))]
+            return [tuple(row) for row in self.connection.execute(query, (run,))]
 
     def last_run(self) -> RunRow | None:
         """Of the runs that came to their end, the one that began last."""
         with self._errors():
-            run = self._last_ended(self._database)
+            run = self._last_ended(self.connection)
         return self.run(run) if run else None
+
+    def ended_runs(self) -> list[str]:
+        """Names of the runs that came to their end, in the order they began."""
+        with self._errors():
+            rows = self.connection.execute("SELECT run FROM runs WHERE state = 'ended' ORDER BY rowid").fetchall()
+        return [str(row[0]) for row in rows]
 
     def run(self, run: str) -> RunRow:
         """One run.
@@ -212,8 +221,8 @@ class Ledger(LedgerFile):
         columns = "run, started, ended, state, code, plan, arrays, cohort, cohort_arrays, closing"
         used = "SELECT final FROM results JOIN samples ON key = result_key WHERE run = ?"
         with self._errors():
-            row = self._database.execute(f"SELECT {columns} FROM runs WHERE run = ?", (run,)).fetchone()  # noqa: S608
-            finals = self._database.execute(used, (run,)).fetchall()
+            row = self.connection.execute(f"SELECT {columns} FROM runs WHERE run = ?", (run,)).fetchone()  # noqa: S608
+            finals = self.connection.execute(used, (run,)).fetchall()
         if row is None:
             msg = f"{self.path}: no run {run}"
             raise RunStateError(msg)
@@ -230,19 +239,26 @@ class Ledger(LedgerFile):
             finals=tuple(bool(final) for (final,) in finals),
         )
 
+    def outputs_of(self, row: RunRow) -> dict[str, str]:
+        """Digests of the files that a finished run, or the last making of its outputs, left."""
+        query = "SELECT subject, new FROM audit WHERE run = ? AND what = ? ORDER BY seq"
+        with self._errors():
+            again = self.connection.execute(query, (row.run, OUTPUT_MADE_AGAIN)).fetchall()
+        return {**row.closing.get("outputs", {}), **dict(again)}
+
     def head_at_end(self, run: str) -> str:
         """Digest of the audit row before the one that closed the run; of the last row while it is open."""
         query = "SELECT previous FROM audit WHERE run = ? AND what = 'run ended'"
         with self._errors():
-            row = self._database.execute(query, (run,)).fetchone()
-            return str(row[0]) if row else audit.head(self._database)
+            row = self.connection.execute(query, (run,)).fetchone()
+            return str(row[0]) if row else audit.head(self.connection)
 
     def audit_head(self) -> str:
         """Digest of the audit trail's last row."""
         with self._errors():
-            return audit.head(self._database)
+            return audit.head(self.connection)
 
     def first_broken_audit_row(self) -> int | None:
         """Number of the first audit row that does not follow from the one before it, or None."""
         with self._errors():
-            return audit.first_broken_row(self._database)
+            return audit.first_broken_row(self.connection)

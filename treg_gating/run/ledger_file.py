@@ -27,6 +27,10 @@ class LedgerFile:
     folder : the run's output folder.
     read_only : to look at a ledger that is there, which may lie on a medium that cannot be written.
 
+    Attributes
+    ----------
+    connection : for this package's own queries.
+
     Raises
     ------
     RunStateError : the file is damaged or was written by another version.
@@ -35,50 +39,50 @@ class LedgerFile:
 
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         self.path = folder / LEDGER_NAME
-        self._head = ""
+        self._read_only = read_only
         with self._errors():
             if read_only:
                 # Immutable: SQLite makes no file of its own beside the ledger. A killed run left one to be read.
                 journal = self.path.with_name(f"{LEDGER_NAME}-wal")
                 mode = "mode=ro" if journal.is_file() and journal.stat().st_size else "immutable=1"
-                self._database = sqlite3.connect(f"{self.path.absolute().as_uri()}?{mode}", uri=True)
+                self.connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?{mode}", uri=True)
                 self._check_format()
             else:
-                self._database = sqlite3.connect(self.path, isolation_level=None)
+                self.connection = sqlite3.connect(self.path, isolation_level=None)
                 self._prepare()
-                self._head = audit.head(self._database)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._head:
+        if not self._read_only:
             self._keep_head()
-        self._database.close()
+        self.connection.close()
 
     def _keep_head(self) -> None:
         """Leave the audit trail's head in a file of its own, so that a ledger cut short is seen."""
+        witness = self.path.with_name(HEAD_NAME)
         with suppress(DiskError, RunStateError), self._errors():  # the head is a witness, not a result
-            head = audit.head(self._database)
-            if head != self._head:
-                write_bytes(self.path.with_name(HEAD_NAME), f"{head}\n".encode("ascii"))
+            head = f"{audit.head(self.connection)}\n".encode("ascii")
+            if not witness.is_file() or witness.read_bytes() != head:
+                write_bytes(witness, head)
 
     def _check_format(self) -> int:
-        found: int = self._database.execute("PRAGMA user_version").fetchone()[0]
+        found: int = self.connection.execute("PRAGMA user_version").fetchone()[0]
         if found not in (0, FORMAT):
             msg = f"{self.path}: format {found}, this version reads format {FORMAT}. Use another output folder"
             raise RunStateError(msg)
         return found
 
     def _prepare(self) -> None:
-        run = self._database.execute
+        run = self.connection.execute
         # Exclusive: no shared-memory file, which network file systems cannot give to a second process anyway.
         run("PRAGMA locking_mode = EXCLUSIVE")
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = FULL")
         run("PRAGMA foreign_keys = ON")
         if self._check_format() == 0:
-            self._database.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
+            self.connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -96,11 +100,11 @@ class LedgerFile:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._errors():
-            self._database.execute("BEGIN IMMEDIATE")
+            self.connection.execute("BEGIN IMMEDIATE")
             try:
-                yield self._database
-                self._database.execute("COMMIT")
+                yield self.connection
+                self.connection.execute("COMMIT")
             except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
                 raise

@@ -7,6 +7,7 @@ from typing import Any
 
 from treg_gating.errors import InputError
 from treg_gating.gating.template import GatingTemplate
+from treg_gating.run.keys import environment, matrices_identity, settings_identity
 from treg_gating.run.record import StudySummary, TemplateRow, TemplateSummary
 from treg_gating.samplesheet import Role, SampleSheet
 from treg_gating.study import Study
@@ -31,6 +32,9 @@ def plan_of(sheet: SampleSheet, settings: Any, notes: Sequence[str], choices: Ma
         "template": template_summary(settings.template),
         "notes": tuple(dict.fromkeys(said)),
         "choices": dict(choices),
+        "settings": settings_identity(settings),
+        "matrices": matrices_identity(settings),
+        "environment": environment(),
     }
 
 
