@@ -20,6 +20,7 @@ __all__ = [
     "column_of",
     "did_you_mean",
     "fold_header",
+    "is_treatment",
     "read_role",
 ]
 
@@ -178,7 +179,7 @@ class HeaderReading:
         unknown: list[str] = []
         for at, header in enumerate(headers):
             name = column_of(header)
-            if name is None and _is_treatment(header):
+            if name is None and is_treatment(header):
                 self.set_aside.append(header)
             elif name is None:
                 if not header.casefold().startswith(INFO_PREFIX):
@@ -217,8 +218,9 @@ def column_of(header: str) -> str | None:
 _COLUMN_OF = {fold_header(name): column for column, names in COLUMNS.items() for name in (column, *names)}
 
 
-def _is_treatment(header: str) -> bool:
-    return _TREATMENT.fullmatch(fold_header(header)) is not None
+def is_treatment(header: str) -> bool:
+    """True for a header that names no known column and tells the treatment."""
+    return column_of(header) is None and _TREATMENT.fullmatch(fold_header(header)) is not None
 
 
 def _nearest_header(column: str, headers: Sequence[str]) -> str | None:

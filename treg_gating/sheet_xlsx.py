@@ -8,7 +8,7 @@ import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import openpyxl
@@ -17,7 +17,7 @@ from treg_gating.errors import InputError, SampleSheetError
 from treg_gating.sheet_cells import Cell, CellReader
 from treg_gating.sheet_columns import HELPER_SHEETS
 
-__all__ = ["shown_number", "xlsx_rows"]
+__all__ = ["samples_title", "shown_number", "xlsx_rows"]
 
 MAX_UNPACKED = 200_000_000
 _SHEET_NAMES = ("samples", "sample sheet", "samplesheet", "tubes")
@@ -44,6 +44,12 @@ def xlsx_rows(file: str, raw: bytes) -> tuple[Iterator[tuple[int, list[CellReade
         raise SampleSheetError([InputError(problem, file=file, action="Open and save it in Excel again")]) from None
     notes = [f"{file}: read from the sheet {title!r}; it also has {', '.join(others)}."] if others else []
     return _rows(rows, values), notes
+
+
+def samples_title(titles: Sequence[str]) -> str:
+    """Of a workbook's sheets the one called "samples", else the first."""
+    named = [title for title in titles if title.strip().casefold() in _SHEET_NAMES]
+    return (named or titles)[0]
 
 
 def _check_package(file: str, raw: bytes) -> None:
@@ -73,8 +79,7 @@ def _load(raw: bytes, *, formulas: bool) -> tuple[list[tuple[Any, ...]], str, li
         book = openpyxl.load_workbook(io.BytesIO(raw), read_only=True, data_only=not formulas)
         try:
             titles = [sheet.title for sheet in book.worksheets]
-            named = [title for title in titles if title.strip().casefold() in _SHEET_NAMES]
-            title = (named or titles)[0]
+            title = samples_title(titles)
             sheet = book[title]
             sheet.reset_dimensions()  # some writers state a wrong extent
             return (
