@@ -88,4 +88,4 @@ def _mark(point: CutPoint, x: float, y: Callable[[float], float], *, small: bool
     tip = f"{point.tube_id}, batch {point.batch}: {point.status.value}"
     shape = _MARKS.get(point.status, _MARKS[GateStatus.FITTED])
     mark = svg.path(f"point {point.status.value}", shape, tip, (x, y(point.final)), 0.7 if small else 1)
-    return [*parts, svg.link(point.anchor, mark)]
+    return [*parts, svg.link(point.anchor, mark, tab_stop=False)]

@@ -65,9 +65,15 @@ def text(
     return Markup('<text class="{}" {}{}>{}{}{}</text>').format(kind, place, start, content, above, _tip(tip))
 
 
-def link(anchor: str, content: Markup) -> Markup:
-    """Content that leads to a place on the page; without an anchor, the content alone."""
-    return Markup('<a href="#{}">{}</a>').format(anchor, content) if anchor else content
+def link(anchor: str, content: Markup, *, tab_stop: bool = True) -> Markup:
+    """Content that leads to a place on the page; without an anchor, the content alone.
+
+    `tab_stop` False spares the Tab key hundreds of stops where the same places are linked from a table.
+    """
+    if not anchor:
+        return content
+    skipped = Markup("") if tab_stop else Markup(' tabindex="-1"')
+    return Markup('<a href="#{}"{}>{}</a>').format(anchor, skipped, content)
 
 
 def join(parts: Iterable[Markup]) -> Markup:
@@ -80,6 +86,9 @@ def figure(
 ) -> Markup:
     """A whole drawing with its text alternative; `fixed` keeps its own width instead of filling its box."""
     size = Markup(' width="{}"').format(num(width)) if fixed else Markup("")
-    return Markup('<svg class="{}" viewBox="0 0 {} {}"{} role="img" aria-label="{}">{}</svg>').format(
-        kind, num(width), num(height), size, label, join(parts)
+    content = join(parts)
+    # A picture has no parts of its own to go to; with links in it, it is a group of them.
+    role = "group" if "<a " in content else "img"
+    return Markup('<svg class="{}" viewBox="0 0 {} {}"{} role="{}" aria-label="{}">{}</svg>').format(
+        kind, num(width), num(height), size, role, label, content
     )
