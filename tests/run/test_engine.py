@@ -74,7 +74,29 @@ def test_cluster_keeps_to_loopback_and_its_processes_end_with_it(tmp_path, share
         assert sum("treg_gating.run.child" in " ".join(process.cmdline()) for process in below) == 2
     gone, alive = psutil.wait_procs([p for p in below if "resource_tracker" not in " ".join(_words(p))], timeout=5)
     assert not alive, [_words(process) for process in alive]
-    assert len(gone) >= 4
+    assert len(gone) == 2
+
+
+def test_children_are_warm_for_the_next_tubes_and_stage(tmp_path, shared):
+    todo = jobs(tmp_path, {f"T{i}": f"value {i}" for i in range(6)})
+    with open_engine("test", 6, workers=2, scheduler="") as engine:
+        seen = set()
+        for _ in range(3):
+            assert {outcome.kind for outcome in run_stage(engine, todo, shared, LIMITS)} == {"done"}
+            seen |= {process.pid for process in psutil.Process().children() if "run.child" in " ".join(_words(process))}
+        assert len(seen) == 2
+
+
+def test_leaving_the_engine_in_the_midst_of_a_tube_ends_its_process_at_once(tmp_path, shared):
+    todo = jobs(tmp_path, {"A": "value 1", "B": "value 2\nfirst sleep 60", "C": "value 3\nfirst sleep 60"})
+    begun = time.monotonic()
+    with open_engine("test", 3, workers=2, scheduler="") as engine:
+        assert next(iter(run_stage(engine, todo, shared, LIMITS))).tube_id == "A"
+        time.sleep(1.0)
+        children = psutil.Process().children()
+    _, alive = psutil.wait_procs(children, timeout=5)
+    assert not [p for p in alive if "run.child" in " ".join(_words(p))]
+    assert time.monotonic() - begun < 30
 
 
 def _words(process: psutil.Process) -> list[str]:

@@ -16,6 +16,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -70,12 +71,17 @@ class _LostError(Exception):
 
 
 class Child:
-    """A process for one tube at a time; started when first needed, and again after a loss."""
+    """A process for one tube at a time; started when first needed, and again after a loss.
+
+    One thread works with it; :meth:`start` and :meth:`stop` may come from another.
+    """
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._words: Any = None
         self._token = ""
+        self._stopped = False
+        self._lock = threading.Lock()
 
     @property
     def pid(self) -> int | None:
@@ -101,14 +107,32 @@ class Child:
             return failed_outcome(load_pipeline(pickle.loads(shared).pipeline), job, error)  # noqa: S301
         return outcome
 
+    def start(self) -> None:
+        """Start the process ahead of its first tube, so that its imports pass beside other work."""
+        with self._lock:
+            if self._process is None and not self._stopped:
+                self._start()
+
+    def stop(self) -> None:
+        """End the process, whatever it is at, and start none again: the thread that waits for it gets "lost"."""
+        with self._lock:
+            self._stopped = True
+            if self._process is not None:
+                self._process.kill()
+
     def close(self) -> None:
-        """End the process."""
+        """End the process and wait for its end."""
+        self.stop()
         self._end()
 
     def _begin(self, token: str, shared: bytes) -> None:
         if self._process is None or self._process.poll() is not None:
             self._end()
-            self._start()
+            with self._lock:
+                if self._stopped:
+                    stopped = "the run was ended"
+                    raise _LostError(stopped)
+                self._start()
         if token != self._token:
             self._send(shared)
             self._receive(_START_SECONDS, Limits(_START_SECONDS))
@@ -226,7 +250,6 @@ class _Inbox:
 
     def __init__(self, source: Any) -> None:
         import queue
-        import threading
 
         self._source = source
         self._queue: queue.SimpleQueue[object] = queue.SimpleQueue()

@@ -18,9 +18,9 @@ from itertools import islice
 from typing import Any, Protocol
 
 from treg_gating.errors import RunStateError
-from treg_gating.run.child import ONE_THREAD, Child, Limits
+from treg_gating.run.child import Child, Limits
 from treg_gating.run.job import E_CRASH, Job, Outcome, Shared, TubeError, execute, failed_outcome, load_pipeline
-from treg_gating.run.worker import SharedPlugin, run_batch, token_of
+from treg_gating.run.worker import SharedPlugin, begin_run, end_run, run_batch, token_of
 
 __all__ = ["Engine", "cores", "open_engine", "run_stage"]
 
@@ -123,6 +123,7 @@ class OneChild:
 @contextmanager
 def _one_child() -> Iterator[Engine]:
     child = Child()
+    child.start()
     try:
         yield OneChild(child)
     finally:
@@ -150,7 +151,7 @@ class DaskCluster:
         underway: dict[str, list[Job]] = {}
 
         def submit(batch: list[Job]) -> Any:
-            future = self._client.submit(run_batch, batch, token, limits, pure=False, retries=0)
+            future = self._client.submit(run_batch, batch, self._run, token, limits, pure=False, retries=0)
             underway[future.key] = batch
             return future
 
@@ -227,52 +228,46 @@ class Batches:
 
 @contextmanager
 def _local_cluster(run: str, workers: int) -> Iterator[Engine]:
-    import dask
-    from dask.distributed import Client, LocalCluster
-    from distributed.security import Security
+    """Dask's scheduler and one thread a core in this process; each thread watches a child process of its own.
 
-    quiet = {
-        "distributed.scheduler.allowed-failures": 0,  # a lost worker is told at once; run_stage decides
-        "distributed.scheduler.active-memory-manager.start": False,
-        "distributed.worker.memory.terminate": False,  # the child process is the one that is watched
-        "distributed.worker.memory.pause": False,
-        "distributed.worker.memory.spill": False,
-        "distributed.worker.memory.target": False,
-        "distributed.admin.log-format": "%(name)s - %(levelname)s - %(message)s",
-        **{f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in ONE_THREAD.items()},
-    }
-    with dask.config.set(quiet), _holding_back_sigint():
-        cluster = LocalCluster(
-            n_workers=workers,
-            processes=True,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            protocol="tls",  # anyone on this computer who reached an open scheduler could run code as this user
-            security=Security.temporary(),
-            dashboard_address="127.0.0.1:0",  # the scheduler serves its health page anyway: on any free port
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-        )
+    The children are what can crash, hang or eat memory, so worker processes between them and us would only cost
+    their start and a second pickling; and without them nothing listens on the network.
+    """
+    with _holding_back_sigint():
+        begin_run(run, workers)  # they import while Dask does
+        import dask
+        from dask.distributed import Client, LocalCluster
+
+        quiet = {
+            "distributed.scheduler.allowed-failures": 0,  # a lost worker is told at once; run_stage decides
+            "distributed.scheduler.active-memory-manager.start": False,
+            "distributed.worker.memory.terminate": False,  # the child process is the one that is watched
+            "distributed.worker.memory.pause": False,
+            "distributed.worker.memory.spill": False,
+            "distributed.worker.memory.target": False,
+            "distributed.admin.log-format": "%(name)s - %(levelname)s - %(message)s",
+        }
+        with dask.config.set(quiet):
+            cluster = LocalCluster(
+                n_workers=1,
+                processes=False,
+                threads_per_worker=workers,
+                dashboard_address="127.0.0.1:0",  # Dask serves its health pages anyway: on any free port
+                worker_dashboard_address="127.0.0.1:0",
+                memory_limit=0,
+                silence_logs=logging.CRITICAL,
+            )
     with cluster, Client(cluster, set_as_default=False) as client:
         try:
-            yield DaskCluster(client, run, f"{workers} Dask worker processes on this computer")
-        except BaseException:
-            _end_workers(cluster)
-            raise
-
-
-def _end_workers(cluster: Any) -> None:
-    """End the workers at once: an orderly close would wait for the tubes they are at."""
-    for nanny in cluster.workers.values():
-        nanny.auto_restart = False
-        if nanny.pid:
-            with suppress(ProcessLookupError):
-                os.kill(nanny.pid, signal.SIGKILL)
+            yield DaskCluster(client, run, f"{workers} processes on this computer, by Dask")
+        finally:
+            end_run(run)  # also in the midst of their tubes: an orderly close would wait for those
 
 
 @contextmanager
 def _existing_cluster(run: str, address: str) -> Iterator[Engine]:
     from dask.distributed import Client
+    from distributed.comm import CommClosedError
 
     try:
         client = Client(address, set_as_default=False, timeout=_CONNECT_SECONDS, name=f"treg-gating-{run}")
@@ -281,7 +276,12 @@ def _existing_cluster(run: str, address: str) -> Iterator[Engine]:
         raise RunStateError(msg) from error
     with client:
         n = len(client.nthreads())
-        yield DaskCluster(client, run, f"the Dask cluster at {address}, {n} workers at the start")
+        try:
+            yield DaskCluster(client, run, f"the Dask cluster at {address}, {n} workers at the start")
+        finally:
+            if client.status == "running":
+                with suppress(OSError, TimeoutError, CommClosedError):
+                    client.run(end_run, run, on_error="ignore")
 
 
 @contextmanager

@@ -1,18 +1,64 @@
-"""What a Dask worker does: pass tubes on to its child process. Imports little, so workers start fast."""
+"""What a Dask worker does: pass tubes on to child processes that stay warm. Imports little, so workers start fast."""
 
 from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from treg_gating.run.child import Child, Limits
 from treg_gating.run.job import Job, Outcome
 
-__all__ = ["SharedPlugin", "close_child", "run_batch", "token_of"]
+__all__ = ["SharedPlugin", "begin_run", "end_run", "run_batch", "token_of"]
 
-_LOCAL = threading.local()
-_SHARED: dict[str, bytes] = {}
+
+class _Children:
+    """Child processes of this process; each has one tube at most, and a free one takes the next."""
+
+    def __init__(self) -> None:
+        self._all: list[Child] = []
+        self._free: list[Child] = []
+        self._ended = False
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def one(self) -> Iterator[Child]:
+        """A child that nobody else uses."""
+        with self._lock:
+            child = self._free.pop() if self._free else self._another()
+        try:
+            yield child
+        finally:
+            with self._lock:
+                self._free.append(child)
+
+    def start(self, number: int) -> None:
+        """Start some ahead of their first tube, so that their imports pass beside other work."""
+        with self._lock:
+            for _ in range(number - len(self._free)):
+                child = self._another()
+                child.start()
+                self._free.append(child)
+
+    def end(self) -> None:
+        """End all, whatever they are at, for good."""
+        with self._lock:
+            self._ended = True
+            for child in self._all:
+                child.close() if child in self._free else child.stop()  # who waits for a busy one takes it away
+
+    def _another(self) -> Child:
+        child = Child()
+        self._all.append(child)
+        if self._ended:
+            child.stop()
+        return child
+
+
+_CHILDREN = _Children()
+_SHARED: dict[str, tuple[str, bytes]] = {}  # by run: name and bytes of what the tubes of its stage share
 
 
 def token_of(shared: bytes) -> str:
@@ -24,33 +70,43 @@ class SharedPlugin:
     """Brings what every tube needs to each worker once, also to workers that join or come back later."""
 
     def __init__(self, run: str, shared: bytes) -> None:
+        self.run = run
         self.name = f"treg-gating-{run}"
         self.token = token_of(shared)
         self.shared = shared
 
     def setup(self, worker: Any) -> None:
         """Keep the bytes; those of the stage before are no longer needed."""
-        _SHARED.clear()
-        _SHARED[self.token] = self.shared
+        _SHARED[self.run] = (self.token, self.shared)
 
     def teardown(self, worker: Any) -> None:
-        """Forget the bytes and end the child process."""
-        _SHARED.pop(self.token, None)
+        """Nothing: the plugin of the next stage takes its place, and the child processes stay warm for it."""
 
 
-def run_batch(jobs: list[Job], token: str, limits: Limits) -> list[Outcome]:
-    """Work on some tubes, one after the other; the loss of one costs no other."""
-    child = _child()
-    return [child.run(job, token, _SHARED[token], limits) for job in jobs]
+def begin_run(run: str, children: int) -> None:
+    """Start child processes in this process, ahead of their first tube."""
+    _SHARED[run] = ("", b"")
+    _CHILDREN.start(children)
 
 
-def close_child() -> None:
-    """End this thread's child process."""
-    _child().close()
+def end_run(run: str) -> None:
+    """Forget a run in this process; end the child processes, unless another run needs them."""
+    global _CHILDREN
+    _SHARED.pop(run, None)
+    if not _SHARED:
+        _CHILDREN.end()
+        _CHILDREN = _Children()
 
 
-def _child() -> Child:
-    child: Child | None = getattr(_LOCAL, "child", None)
-    if child is None:
-        child = _LOCAL.child = Child()
-    return child
+def run_batch(jobs: list[Job], run: str, token: str, limits: Limits) -> list[Outcome]:
+    """Work on some tubes, one after the other; the loss of one costs no other.
+
+    Raises
+    ------
+    KeyError : this worker has not met the run's plugin, or no longer holds this stage.
+    """
+    held, shared = _SHARED[run]
+    if held != token:
+        raise KeyError(token)
+    with _CHILDREN.one() as child:
+        return [child.run(job, token, shared, limits) for job in jobs]
