@@ -155,7 +155,7 @@ class Judge:
         if fit is None:
             return None, None, None
         result = pipeline.second_pass(tube, self.settings, self.between, fit)
-        ready = pipeline._prepare(tube, self.settings)
+        ready = pipeline.prepare(tube, self.settings)
         walk = apply_gates(ready.template, {gate.population: gate for gate in result.gates}, ready.view)
         for population in ("cd4_t", self.settings.template.primary.numerator):
             count, rows = result.count(population), walk.rows[population]

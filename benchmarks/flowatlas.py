@@ -25,7 +25,7 @@ from treg_gating.gating.hierarchy import Walk, apply_sample, fit_sample
 from treg_gating.gating.template import load_template
 from treg_gating.interchange.flowjo import import_flowjo
 from treg_gating.interchange.load import markers_by_file
-from treg_gating.pipeline import RunSettings, _prepare, between_passes, first_pass
+from treg_gating.pipeline import RunSettings, between_passes, first_pass, prepare
 from treg_gating.samplesheet import Tube, read_samplesheet
 from treg_gating.study import default_study
 
@@ -98,7 +98,7 @@ def compare(data: Path) -> list[Compared]:
 
 
 def _compared(tube: Tube, settings: RunSettings, fit: Any, cohort: Any, manual: RunSettings) -> Compared:
-    ready, other = _prepare(tube, settings), _prepare(tube, manual)
+    ready, other = prepare(tube, settings), prepare(tube, manual)
     walk = apply_sample(
         settings.template,
         ready.view,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from treg_gating.absolute import LYMPHOCYTES, absolute_count
-from treg_gating.gating.results import FlagLevel, PopulationCount, SampleResult
+from treg_gating.gating.results import FlagLevel, PopulationCount, SampleResult, TubeReview
 from treg_gating.proportion import clopper_pearson, counting_cv_pct, rounded, wilson
 from treg_gating.samplesheet import Role, Tube
 from treg_gating.study import Study, Visit
@@ -25,6 +25,12 @@ Row = dict[str, str | int | float | None]
 SURFACE = "cd25_cd127low"  # the Treg gate without FOXP3, by the name that shipped templates give it
 # A visit is as good as its tube: best first.
 _REPORTABLE = ("ok", "review")
+# What an excluded tube does not have; its counts stay.
+_VALUES = (
+    "treg_pct_of_cd4", "treg_pct_of_cd4_low", "treg_pct_of_cd4_high", "treg_gate_low", "treg_gate_high",
+    "counting_cv_pct", "treg_pct_of_lymphocytes", "surface_treg_pct_of_cd4", "foxp3_purity_pct", "cd25_mfi_treg",
+    "foxp3_mfi_treg",
+)  # fmt: skip
 
 
 class EndpointPlan(Protocol):
@@ -214,6 +220,8 @@ class _RowMaker:
             row.update(status="failed", reason=_failure(result))
             return row
         self._fill(row, result)
+        if result.review is not None:
+            self._reviewed(row, result, result.review)
         self._absolute(row, result, tube)
         if selection and row["status"] == "ok":
             row.update(status="review", reason=selection)
@@ -236,6 +244,24 @@ class _RowMaker:
                 status, reason = ("review", few) if status == "ok" else (status, reason)
             self._more(row, result, part, n)
         row.update(status=status, reason=reason, flags=";".join(dict.fromkeys(codes)))
+
+    def _reviewed(self, row: Row, result: SampleResult, review: TubeReview) -> None:
+        """What persons decided: an excluded tube has no value, an accepted one needs no further look."""
+        row.update(
+            review=review.verdict or "stale",
+            reviewed_by=review.by,
+            review_reason="; ".join(filter(None, (review.reason, *review.stale))),
+            overridden_gates=";".join(review.overridden),
+        )
+        before, whole = (review.fitted_count(name) for name in (self.plan.numerator, self.plan.denominator))
+        if before is not None and whole is not None and before.n is not None and whole.n:
+            row["treg_pct_of_cd4_fitted"] = rounded(100 * before.n / whole.n)
+        if review.verdict == "excluded":
+            for name in _VALUES:
+                row[name] = None
+            row.update(status="not_estimable", reason=f"excluded at review by {review.by}: {review.reason}")
+        elif review.tube_accepted and row["status"] == "review" and not review.stale:
+            row.update(status="ok", reason="")
 
     def _status(
         self, result: SampleResult, part: PopulationCount | None, whole: PopulationCount | None

@@ -34,7 +34,17 @@ from treg_gating.samplesheet import Role, Tube
 from treg_gating.study import Study
 from treg_gating.transforms import Linear, Logicle, Transform, transform_to_dict
 
-__all__ = ["RunSettings", "between_passes", "clean_values", "failed_result", "first_pass", "second_pass"]
+__all__ = [
+    "Prepared",
+    "RunSettings",
+    "axis_limits",
+    "between_passes",
+    "clean_values",
+    "failed_result",
+    "first_pass",
+    "prepare",
+    "second_pass",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +68,7 @@ class RunSettings:
 
 
 @dataclass(frozen=True, eq=False)
-class _Prepared:
+class Prepared:
     """A tube ready to be gated."""
 
     template: GatingTemplate
@@ -80,11 +90,11 @@ def first_pass(tube: Tube, settings: RunSettings) -> SampleFit:
     ------
     TregGatingError : the file cannot be read, its markers or its matrix do not answer the template.
     """
-    ready = _prepare(tube, settings)
+    ready = prepare(tube, settings)
     walk = fit_sample(ready.template, ready.view, batch=tube.batch)
     summaries: dict[str, Any] = dict(walk.summaries)
     if tube.role is Role.FMO:
-        limits = _limits(ready.template)
+        limits = axis_limits(ready.template)
         summaries[CONTROL_DENSITIES] = control_densities(ready.template, walk, ready.view, limits, tube.control_for)
     return SampleFit(tube.tube_id, ready.sample.sha256, walk.gates, summaries)
 
@@ -115,7 +125,7 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
     ------
     TregGatingError : as in pass 1, and where the file is no longer the one that pass 1 read.
     """
-    ready = _prepare(tube, settings)
+    ready = prepare(tube, settings)
     if ready.sample.sha256 != fit.sha256:
         code, msg = "E_CHANGED", "the file changed while the run was going on"
         raise FCSError(
@@ -155,7 +165,7 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
         gates=tuple(walk.gates[step.population] for step in template.steps),
         flags=ready.flags
         + flag_result(template, settings.study, counts, tuple(walk.gates.values()), ready.quality, interval),
-        pictures=picture_gates(template, walk, ready.view, _limits(template), controls),
+        pictures=picture_gates(template, walk, ready.view, axis_limits(template), controls),
         gate_interval={} if interval is None else {primary.numerator: interval},
         quality=ready.quality.numbers,
         margins=ready.quality.margins,
@@ -173,7 +183,7 @@ def clean_values(tube: Tube, settings: RunSettings, markers: Sequence[str]) -> d
     ------
     TregGatingError : as in pass 1.
     """
-    ready = _prepare(tube, settings)
+    ready = prepare(tube, settings)
     return {marker: ready.linear[marker][ready.quality.kept] for marker in markers if marker in ready.linear}
 
 
@@ -183,7 +193,8 @@ def failed_result(tube: Tube, error: BaseException, stage: str) -> SampleResult:
     return SampleResult(**_identity(tube), status="failed", stage=stage, code=code, reason=str(error) or repr(error))
 
 
-def _prepare(tube: Tube, settings: RunSettings) -> _Prepared:
+def prepare(tube: Tube, settings: RunSettings) -> Prepared:
+    """Read a tube, find its markers, check its events and compensate them."""
     sample = read_fcs(tube.path, dataset=tube.dataset)
     template = settings.template.for_file(sample, tube.file)
     mapping = {} if template.imported else tube.markers  # imported gates name detectors, not markers
@@ -209,7 +220,7 @@ def _prepare(tube: Tube, settings: RunSettings) -> _Prepared:
         for marker, values in linear.items()
         if marker not in raw and not isinstance(transforms[marker], Linear)
     }
-    return _Prepared(template, sample, panel, how, spillover, quality, view, stains, raw, doubts)
+    return Prepared(template, sample, panel, how, spillover, quality, view, stains, raw, doubts)
 
 
 def _compensated(
@@ -249,7 +260,7 @@ def _compensated(
     return compensate(sample, spillover, channels=dyes), spillover.source or "the file's own matrix", spillover
 
 
-def _limits(template: GatingTemplate) -> dict[str, tuple[float, float]]:
+def axis_limits(template: GatingTemplate) -> dict[str, tuple[float, float]]:
     """Axis limits by dimension, the same for every tube: the scale's own range."""
     limits: dict[str, tuple[float, float]] = {}
     for marker, transform in template.transforms.items():

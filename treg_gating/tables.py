@@ -82,6 +82,11 @@ ENDPOINT: tuple[Column, ...] = (
     Column("change_from_baseline", "number", "percentage points", "Treg of CD4 minus the subject's baseline"),
     Column("ratio_to_baseline", "number", "", "Treg of CD4 over the subject's baseline"),
     Column("flags", "text", "", "codes of the tube's flags, joined by ;"),
+    Column("review", "text", "", "accepted, overridden, excluded, reviewed (gates only), stale; empty: nobody decided"),
+    Column("reviewed_by", "text", "", "who signed, and the day"),
+    Column("review_reason", "text", "", "why, in words; of a stale decision, why it is not applied"),
+    Column("overridden_gates", "text", "", "populations whose gates a person set, joined by ;"),
+    Column("treg_pct_of_cd4_fitted", "number", "%", "the value before a person set a gate; empty where none did"),
     Column("selection", "text", "", "why this tube counts where the visit has several, or how its visit was told"),
     *_PROVENANCE,
 )
@@ -140,7 +145,12 @@ GATES: tuple[Column, ...] = (
     Column("dims", "text", "", "dimensions, joined by ;"),
     Column("numbers", "text", "gate units", "the gate's numbers as JSON"),
     Column("standard_error", "text", "gate units", "of each free number, joined by ;"),
-    Column("own_numbers", "text", "gate units", "the tube's own estimate where the final gate differs from it"),
+    Column(
+        "own_numbers",
+        "text",
+        "gate units",
+        "the tube's own estimate where the final gate differs from it; of an overridden gate, the one it replaces",
+    ),
     Column("n_events", "integer", "events", "events it was fitted on"),
     Column("reason", "text", "", "in words"),
 )

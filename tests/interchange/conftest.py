@@ -17,7 +17,7 @@ from treg_gating.gating import hierarchy
 from treg_gating.gating.consensus import settle
 from treg_gating.gating.results import SampleResult
 from treg_gating.gating.template import load_template
-from treg_gating.pipeline import RunSettings, _prepare, between_passes, first_pass, second_pass
+from treg_gating.pipeline import RunSettings, between_passes, first_pass, prepare, second_pass
 from treg_gating.samplesheet import Role, Tube, read_samplesheet
 from treg_gating.simulate import PRESETS, write_cohort
 from treg_gating.simulate.settings import Acquiring, Controls
@@ -42,7 +42,7 @@ def gate(tubes: tuple[Tube, ...], settings: RunSettings) -> list[GatedTube]:
         if tube.role is not Role.SAMPLE:
             continue
         result = second_pass(tube, settings, cohort, fits[tube.tube_id])
-        ready = _prepare(tube, settings)
+        ready = prepare(tube, settings)
         walk = hierarchy.apply_sample(
             settings.template,
             ready.view,

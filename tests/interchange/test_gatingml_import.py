@@ -12,7 +12,7 @@ from treg_gating.errors import InputError
 from treg_gating.gating.hierarchy import fit_sample
 from treg_gating.interchange.gatingml import export_gatingml
 from treg_gating.interchange.gatingml_import import import_gatingml, read_gatingml
-from treg_gating.pipeline import RunSettings, _prepare, between_passes, first_pass, second_pass
+from treg_gating.pipeline import RunSettings, between_passes, first_pass, prepare, second_pass
 from treg_gating.samplesheet import Tube
 from treg_gating.study import default_study
 
@@ -36,7 +36,7 @@ def reference(shared: Path) -> Path:
 
 def masks(document: Path, fcs: Path) -> dict[str, np.ndarray[Any, Any]]:
     template = import_gatingml(document, endpoint=False)
-    ready = _prepare(Tube("t", fcs.name, fcs, "1", "v", ""), RunSettings(template, default_study(["v"])))
+    ready = prepare(Tube("t", fcs.name, fcs, "1", "v", ""), RunSettings(template, default_study(["v"])))
     walk = fit_sample(ready.template, ready.view, batch="")
     found = {}
     for population in (step.population for step in ready.template.steps):

@@ -21,6 +21,10 @@ _COMMANDS = {
     "report": ("treg_gating.cli.report", "Make tables and report of a finished run again, without the FCS files."),
     "verify": ("treg_gating.cli.verify", "Check that a run's folder still says what was found, inputs included."),
     "compare": ("treg_gating.cli.compare", "List what came out otherwise between two runs, and why."),
+    "rerun": (
+        "treg_gating.cli.rerun",
+        "Apply what reviewers decided to a finished run; reads only the tubes concerned.",
+    ),
     "endpoint": ("treg_gating.cli.endpoint", "Analyse a finished run by treatment arm, after unblinding."),
     "export": ("treg_gating.cli.export", "Write a finished run in another program's format, such as CDISC."),
     "inspect": ("treg_gating.cli.inspect", "Show what an FCS file holds: channels, markers, matrix, warnings."),

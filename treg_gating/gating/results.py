@@ -25,6 +25,7 @@ __all__ = [
     "PopulationCount",
     "SampleFit",
     "SampleResult",
+    "TubeReview",
 ]
 
 
@@ -51,7 +52,8 @@ class FittedGate:
     gate : numbers, in the template's units; None when failed, not stained or combined.
     status, rule, reason : where it came from, which rule fired, and why (in words).
     standard_error : of each free number of the gate, same units; empty where not estimated.
-    own : the sample's own estimate where the final gate differs from it (shrunk or consensus).
+    own : the sample's own estimate where the final gate differs from it (shrunk or consensus); of an overridden gate,
+        the one that the person's replaced.
     n_events : events of the parent the gate was fitted on.
     expression : for combined populations, the boolean expression over populations.
     """
@@ -117,6 +119,36 @@ class GatePicture:
     control: NDArray[np.unsignedinteger[Any]] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class TubeReview:
+    """What persons decided on one tube.
+
+    Parameters
+    ----------
+    verdict : "accepted", "overridden" or "excluded"; "reviewed" where gates were accepted, but not the tube; empty
+        where nothing that was decided holds.
+    by, reason : who signed (with the day), and why, in words; several are joined by "; ".
+    tube_accepted : whether a person accepted the tube as it is counted now, its overrides included.
+    overridden : populations whose gates a person set.
+    stale : sentences on decisions that no longer hold and were not applied.
+    fitted : counts before the overrides; empty where there are none.
+    fitted_key : key in the ledger of the result that the decisions were applied to.
+    """
+
+    verdict: str = ""
+    by: str = ""
+    reason: str = ""
+    tube_accepted: bool = False
+    overridden: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
+    fitted: tuple[PopulationCount, ...] = ()
+    fitted_key: str = ""
+
+    def fitted_count(self, population: str) -> PopulationCount | None:
+        """The count of a population before the overrides."""
+        return next((count for count in self.fitted if count.population == population), None)
+
+
 @dataclass(frozen=True, eq=False)
 class SampleFit:
     """What pass 1 learns from one tube: its own gates, and small summaries for the cohort. Never events.
@@ -165,6 +197,7 @@ class SampleResult:
     clock : $PnN of the channel that counts time; empty without one.
     timeline : small arrays to draw: ``seconds`` (n + 1 edges), and by stretch ``rate`` (events per second),
         ``fluorescence`` and ``scatter`` (shift against the tube, decades), ``removed`` (0 or 1); empty without Time.
+    review : what persons decided; None where nobody did.
     """
 
     tube_id: str
@@ -197,6 +230,7 @@ class SampleResult:
     removed: tuple[tuple[float, float], ...] = ()
     clock: str = ""
     timeline: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    review: TubeReview | None = None
 
     def count(self, population: str) -> PopulationCount | None:
         """The count of a population, or None where the template has no such population."""

@@ -31,6 +31,7 @@ from treg_gating.run.lock import folder_lock
 from treg_gating.run.order import RunOrder
 from treg_gating.run.plan import plan_of
 from treg_gating.run.progress import Progress, log_to
+from treg_gating.run.review_stage import ReviewStage, fitted_results
 from treg_gating.run.stored import Stored
 from treg_gating.samplesheet import Role, Tube
 
@@ -137,6 +138,7 @@ class _Run:
             log.info("working with %s", engine.description)
             self._first(engine, first)
             self._second(engine)
+            self._review(engine)
 
     def _not_finished_first(self) -> list[_Known]:
         """Tubes that pass 1 has still to see; what earlier runs found of the others is taken over."""
@@ -192,6 +194,15 @@ class _Run:
             self._commit(known, _second_key(known, cohort_key), outcome, why[outcome.tube_id])
             self._tell(outcome)
 
+    def _review(self, engine: Engine) -> None:
+        """What persons decided in this folder, on the tubes it concerns."""
+        tubes = {tube_id: known.tube for tube_id, known in self.known.items()}
+        shared = Shared(self.order.pipeline, self.order.settings)
+        stage = ReviewStage(self.ledger, self.name, self.ledger.results_of(self.name), tubes, shared)
+        if stage.due:
+            self.progress.stage("Applying decisions", len(stage.due), 0)
+        stage.work(lambda: engine, self.order.limits, self._tell)
+
     def _explain(self, todo: Sequence[_Known], learned: Mapping[str, Any]) -> dict[str, str]:
         """Say which tubes are gated and why, where an earlier run had finished; the reason by tube."""
         if self.before is None or self.last is None:
@@ -221,7 +232,7 @@ class _Run:
         """With `new_only`, what the last run found of tubes whose file and row are the same."""
         if not self.order.new_only or self.last is None or self.before is None:
             return {}
-        before = self.ledger.results_of(self.last.run)
+        before = fitted_results(self.ledger, self.last.run)
         same = [known.tube.tube_id for known in due if known.sha256 == self.before.files.get(known.tube.tube_id)]
         return {
             tube_id: before[tube_id]

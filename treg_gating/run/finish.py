@@ -72,6 +72,7 @@ def finish_run(
     ended = now()
     row = replace(ledger.run(run), ended=ended, closing={"gated_because": dict(reasons or {})})
     closing = _write(folder, ledger, row, write_report)
+    closing["decisions"] = len(ledger.decisions())
     ledger.end_run(run, "ended", closing, ended)
     return Finished(closing["exit_code"], tuple(closing["lines"]))
 
@@ -107,6 +108,8 @@ def still_finished(
     """
     row = ledger.last_run()
     if row is None or (row.plan, row.code) != (plan or row.plan, code) or not row.closing.get("complete"):
+        return None
+    if row.closing.get("decisions", 0) != len(ledger.decisions()):
         return None
     before = [entry[:3] for entry in ledger.roster_of(row.run)]
     if before != list(roster) or not all(entry[2] for entry in roster):
@@ -214,7 +217,7 @@ def _problem(result: SampleResult) -> dict[str, str]:
 
 
 def _last_screen(record: RunRecord, folder: Path, *, report: bool) -> list[str]:
-    """Five lines: tubes, subjects, the endpoint by visit, what failed, where it lies."""
+    """Some lines: tubes, subjects, the endpoint by visit, what failed, where it lies."""
     states = Counter(_state(result) for result in record.samples)
     rows = Counter(str(row["status"]) for row in record.endpoint)
     subjects = len({row["subject"] for row in record.endpoint})
@@ -230,8 +233,20 @@ def _last_screen(record: RunRecord, folder: Path, *, report: bool) -> list[str]:
         f"{rows['not_estimable']} not estimable, {rows['failed']} failed, {rows['missing']} missing",
         f"Endpoint  {record.template.label}, median: {_medians(record.endpoint, record)}",
         f"Failed    {shown + more or 'none'}",
+        *_decisions(record.samples),
         f"Results   in {folder}: {files if report else files.removeprefix('report.html (open it first), ')}",
     ]
+
+
+def _decisions(results: Sequence[SampleResult]) -> list[str]:
+    """A line on what persons decided, where anybody did."""
+    reviews = [result.review for result in results if result.review is not None]
+    verdicts = Counter(review.verdict for review in reviews if review.verdict)
+    stale = sum(len(review.stale) for review in reviews)
+    said = [f"{n} {verdict}" for verdict, n in sorted(verdicts.items())]
+    if stale:
+        said.append(f"{stale} NOT APPLIED because what they rest on has changed (flag DECISION_STALE)")
+    return [f"Decisions {', '.join(said)}"] if said else []
 
 
 def _medians(rows: Sequence[EndpointRow], record: RunRecord) -> str:

@@ -75,8 +75,8 @@ class Job:
 
     Parameters
     ----------
-    stage : "first" or "second".
-    fit : what pass 1 found, for pass 2.
+    stage : "first", "second", or "override" for gates that a person set.
+    fit : what pass 1 found, for pass 2; for "override", a mapping of ``result`` (of pass 2), ``gates`` and ``why``.
     sha256 : digest the file must have, where it is known already.
     """
 
@@ -147,6 +147,10 @@ def _work(pipeline: Pipeline, job: Job, shared: Shared) -> tuple[SampleFit | Sam
         _same_file(job, fit.sha256)
         return fit, fit.sha256
     fit = decode(cast("Payload", job.fit))
+    if job.stage == "override":
+        from treg_gating.overrides import override_pass
+
+        return override_pass(job.tube, shared.settings, **fit), job.sha256
     result = pipeline.second_pass(job.tube, shared.settings, shared.cohort, fit)
     if result.status == "done":
         _same_file(job, result.sha256)

@@ -14,8 +14,9 @@ from dataclasses import replace
 from typing import Any
 
 from treg_gating.errors import RunStateError
-from treg_gating.run import audit
+from treg_gating.run import audit, decisions
 from treg_gating.run.codec import Payload
+from treg_gating.run.decisions import Decision
 from treg_gating.run.ledger_file import LEDGER_NAME, LedgerFile
 from treg_gating.run.stored import RunRow, Stored, text_digest
 
@@ -93,6 +94,16 @@ class Ledger(LedgerFile):
         """Add an act of a person to the audit trail, such as the unblinding before the analysis."""
         with self._transaction() as database:
             audit.append(database, run=run, what=what, subject=subject, old=old, new=new, why=why)
+
+    def decide(self, decision: Decision) -> Decision:
+        """Keep what a person decided; it is on the disk when this returns."""
+        with self._transaction() as database:
+            return decisions.append(database, decision)
+
+    def decisions(self) -> list[Decision]:
+        """Every decision that was ever made in this folder, in order."""
+        with self._errors():
+            return decisions.read(self.connection)
 
     def mark_running(self, run: str, tube_ids: Sequence[str]) -> None:
         """Note that work on these tubes has begun."""
