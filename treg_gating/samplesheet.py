@@ -97,6 +97,7 @@ class SampleSheet:
     set_aside : headers of treatment columns that were not read; the run says so.
     warnings : what a reader should know.
     sha256 : digest of the sheet.
+    absent : files that were left out because they are not there yet.
     """
 
     tubes: tuple[Tube, ...]
@@ -104,6 +105,7 @@ class SampleSheet:
     set_aside: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     sha256: str = ""
+    absent: tuple[str, ...] = ()
 
     @property
     def samples(self) -> tuple[Tube, ...]:
@@ -127,7 +129,11 @@ class SampleSheet:
 
 
 def read_samplesheet(
-    path: str | Path, *, data_dir: str | Path | None = None, study: Study | None = None
+    path: str | Path,
+    *,
+    data_dir: str | Path | None = None,
+    study: Study | None = None,
+    arrived_only: bool = False,
 ) -> SampleSheet:
     """Read and check a sample sheet; no event of any file is read.
 
@@ -137,6 +143,7 @@ def read_samplesheet(
     data_dir : folder below which the files lie; without it, the sheet's own folder.
     study : planned visits; a sample at any other visit is a fault. Without it, spellings that differ in case and
         blanks are one visit.
+    arrived_only : leave out rows whose file is not there yet; ``absent`` names them.
 
     Raises
     ------
@@ -148,11 +155,14 @@ def read_samplesheet(
     table = read_table(sheet, header.pick)
     reader = _reader(sheet, root, table, study)
     _require_columns(header, table, reader)
-    drafts = [reader.read(row) for row in table.rows]
+    absent = [row for row in table.rows if arrived_only and reader.is_absent(row)]
+    drafts = [reader.read(row) for row in table.rows if row not in absent]
     check_rows(drafts, reader.fault)
     faults = [*header.faults, *_in_order((*table.faults, *reader.faults))]
     if not table.rows and not faults:
         faults.append(InputError("the sheet lists no tube", file=sheet.name, expected="a row a tube"))
+    if absent and not drafts and not faults:
+        faults.append(InputError("no file of the sheet is there yet", file=sheet.name, expected=f"files below {root}"))
     if faults:
         raise SampleSheetError(faults)
     names, renamed = name_tubes(drafts)
@@ -162,6 +172,7 @@ def read_samplesheet(
         set_aside=tuple(header.set_aside),
         warnings=(*table.notes, *header.warnings, *_defaults(reader.filled), *reader.warnings, *renamed),
         sha256=table.sha256,
+        absent=tuple(row.cells["file"].text for row in absent),
     )
 
 

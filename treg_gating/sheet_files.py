@@ -15,6 +15,7 @@ from treg_gating.sheet_columns import did_you_mean
 
 __all__ = ["FileFinder", "same_content"]
 
+_ABSENT = "the file does not exist"
 _MAX_LISTED = 20_000
 _MAX_COMPARED = 2_000
 _MAX_SUGGESTIONS = 20  # likeness is slow to measure, and a sheet with more missing files has one cause
@@ -42,6 +43,11 @@ class FileFinder:
             reason = getattr(error, "strerror", None) or str(error)
             return self._fault(f"not a usable path ({reason})", written, where)
 
+    def is_absent(self, written: str) -> bool:
+        """Whether `written` names a usable place below the root where no file is, or not yet."""
+        found = self.find(written, "")
+        return isinstance(found, InputError) and found.problem.startswith(_ABSENT)
+
     def _find(self, written: str, where: str) -> Path | InputError:
         if re.match(r"[A-Za-z]:[\\/]|\\\\|[A-Za-z][A-Za-z+.-]+://", written):
             return self._outside(written, where, "an absolute path or address")
@@ -63,7 +69,7 @@ class FileFinder:
             if not real.is_file():
                 return self._fault("not a file", written, where, expected="an FCS file")
             return real
-        return self._fault(f"the file does not exist{self._nearest(written)}", written, where, expected=self._below)
+        return self._fault(f"{_ABSENT}{self._nearest(written)}", written, where, expected=self._below)
 
     @property
     def _below(self) -> str:

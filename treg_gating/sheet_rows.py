@@ -99,6 +99,11 @@ class RowReader:
         self._beads(row, draft)
         return draft
 
+    def is_absent(self, row: Row) -> bool:
+        """Whether the row names a file that is not there."""
+        cell = row.cells.get("file", Cell(""))
+        return bool(cell.text) and not cell.problem and self.files.is_absent(cell.text)
+
     def role_of(self, row: Row) -> Role | None:
         """The row's role alone, reporting nothing."""
         return read_role(row.cells.get("role", Cell("")).text)[0]

@@ -7,7 +7,7 @@ from types import FrameType
 
 import click
 
-__all__ = ["EXIT_CODES", "run_to_exit_code"]
+__all__ = ["EXIT_CODES", "exit_code_of", "run_to_exit_code"]
 
 EXIT_CODES = """\b
 Exit codes:
@@ -22,7 +22,7 @@ Exit codes:
   130 stopped by Ctrl-C (143: by SIGTERM); what was finished is kept
   1   a bug in this program, with its traceback"""
 
-_USAGE, _SHEET, _DISK, _LOCKED, _INTERRUPTED, _TERMINATED = 2, 3, 74, 75, 130, 143
+_BUG, _USAGE, _SHEET, _DISK, _LOCKED, _INTERRUPTED, _TERMINATED = 1, 2, 3, 74, 75, 130, 143
 
 
 class _TerminatedError(BaseException):
@@ -49,7 +49,7 @@ def run_to_exit_code(command: click.Command) -> int:
         return 0  # click's way to say that the reader of our output went away, as `head` does
     except TregGatingError as error:
         click.echo(f"treg-gating: {error}", err=True)
-        return _code_of(error)
+        return exit_code_of(error)
     return result if isinstance(result, int) else 0
 
 
@@ -62,9 +62,14 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     raise _TerminatedError
 
 
-def _code_of(error: Exception) -> int:
-    from treg_gating.errors import FCSError, RunStateError, SampleSheetError
+def exit_code_of(error: Exception) -> int:
+    """The exit code that an error ends the program with; 1 for a bug."""
+    from treg_gating.errors import FCSError, RunStateError, SampleSheetError, TregGatingError
 
+    if isinstance(error, click.ClickException):
+        return error.exit_code
+    if not isinstance(error, TregGatingError):
+        return _BUG
     if isinstance(error, SampleSheetError):
         return _SHEET
     if isinstance(error, RunStateError):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from treg_gating.samplesheet import SampleSheet
     from treg_gating.study import Study
 
-__all__ = ["Inputs", "input_options", "read_inputs"]
+__all__ = ["Inputs", "gating_options", "input_options", "read_inputs"]
 
 DEFAULT_TEMPLATE = "treg_foxp3"
 
@@ -22,9 +22,16 @@ _PATH = click.Path(path_type=Path)
 
 def input_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that `run` and `check` share."""
+    function = gating_options(function)
+    function = click.option(
+        "--data", type=_PATH, help="Folder below which the files lie; without it, the sheet's own."
+    )(function)
+    return click.argument("sheet", type=_PATH)(function)
+
+
+def gating_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what tells how tubes are gated: template, study, markers."""
     options = (
-        click.argument("sheet", type=_PATH),
-        click.option("--data", type=_PATH, help="Folder below which the files lie; without it, the sheet's own."),
         click.option(
             "--template",
             "-t",
@@ -65,8 +72,14 @@ class Inputs:
     notes: tuple[str, ...]
 
 
-def read_inputs(sheet: Path, data: Path | None, study_file: Path | None, markers: Path | None) -> Inputs:
+def read_inputs(
+    sheet: Path, data: Path | None, study_file: Path | None, markers: Path | None, *, arrived_only: bool = False
+) -> Inputs:
     """Read study, sheet and marker table, in this order.
+
+    Parameters
+    ----------
+    arrived_only : leave out rows whose file is not there yet.
 
     Raises
     ------
@@ -81,7 +94,9 @@ def read_inputs(sheet: Path, data: Path | None, study_file: Path | None, markers
         study_file = beside
         notes.append(f"Study read from {beside.name} beside the sheet.")
     study = read_study(study_file) if study_file is not None else None
-    found = read_samplesheet(sheet, data_dir=data, study=study)
+    found = read_samplesheet(sheet, data_dir=data, study=study, arrived_only=arrived_only)
+    if found.absent:
+        notes.append(f"{len(found.absent)} rows of the sheet are left out: their files are not there yet.")
     if markers is not None:
         found, note = _with_markers(found, markers)
         notes.append(note)

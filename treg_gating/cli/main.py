@@ -17,6 +17,10 @@ __all__ = ["cli", "main"]
 _COMMANDS = {
     "init": ("treg_gating.cli.init", "Draft a sample sheet from a folder of FCS files."),
     "run": ("treg_gating.cli.run", "Process every tube of a sample sheet; leaves tables and a report."),
+    "watch": (
+        "treg_gating.cli.watch",
+        "Take in files as they arrive in a folder; run whenever there are new ones.",
+    ),
     "check": ("treg_gating.cli.check", "Check sheet, study, template and every file's header; reads no events."),
     "report": ("treg_gating.cli.report", "Make tables and report of a finished run again, without the FCS files."),
     "verify": ("treg_gating.cli.verify", "Check that a run's folder still says what was found, inputs included."),

@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -50,10 +50,21 @@ class Finished:
     ----------
     exit_code : 0 all done, 4 samples need review, 5 samples failed.
     lines : the last screen.
+    run : its name. attention : (subject, visit, state) of tubes that failed or need review.
+    changed : False where nothing was left to do.
     """
 
     exit_code: int
     lines: tuple[str, ...]
+    run: str = ""
+    attention: tuple[tuple[str, str, str], ...] = ()
+    changed: bool = field(default=True, compare=False)
+
+    @classmethod
+    def from_closing(cls, run: str, closing: Mapping[str, Any], *, changed: bool = True) -> Finished:
+        """From what was said at the run's end."""
+        attention = tuple((subject, visit, state) for subject, visit, state in closing.get("attention", ()))
+        return cls(closing["exit_code"], tuple(closing["lines"]), run, attention, changed)
 
 
 def finish_run(
@@ -74,7 +85,7 @@ def finish_run(
     closing = _write(folder, ledger, row, write_report)
     closing["decisions"] = len(ledger.decisions())
     ledger.end_run(run, "ended", closing, ended)
-    return Finished(closing["exit_code"], tuple(closing["lines"]))
+    return Finished.from_closing(run, closing)
 
 
 def rebuild(ledger: Ledger, folder: Path, write_report: ReportWriter | None) -> Finished:
@@ -94,7 +105,7 @@ def rebuild(ledger: Ledger, folder: Path, write_report: ReportWriter | None) -> 
         if before.get(name) != sha256:  # the same results, written by another version of this program
             why = "made again from the ledger"
             ledger.note(row.run, OUTPUT_MADE_AGAIN, subject=name, old=before.get(name, ""), new=sha256, why=why)
-    return Finished(closing["exit_code"], tuple(closing["lines"]))
+    return Finished.from_closing(row.run, closing)
 
 
 def still_finished(
@@ -117,7 +128,7 @@ def still_finished(
     outputs = ledger.outputs_of(row)
     if any(_digest_or_empty(folder / name) != sha256 for name, sha256 in outputs.items()):
         return None
-    return Finished(row.closing["exit_code"], tuple(row.closing["lines"]))
+    return Finished.from_closing(row.run, row.closing, changed=False)
 
 
 def record_of(ledger: Ledger, row: RunRow, ended: str) -> RunRecord:
@@ -195,6 +206,9 @@ def _write(folder: Path, ledger: Ledger, row: RunRow, write_report: ReportWriter
         "outputs": outputs,
         "complete": not transient,
         "gated_because": gated,
+        "attention": [
+            (result.subject, result.visit, state) for result in record.samples if (state := _state(result)) != "done"
+        ],
     }
 
 
