@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from treg_gating.compensation import compensate
 from treg_gating.errors import CompensationError, FCSError, TregGatingError
 from treg_gating.fcs import read_fcs
-from treg_gating.flags import Flag
+from treg_gating.flags import Flag, FlagLevel
 from treg_gating.gating.consensus import CONTROL_DENSITIES, CohortGates, Member, learn_cohort, settle
 from treg_gating.gating.hierarchy import EventView, apply_sample, fit_sample
 from treg_gating.gating.results import FittedGate, SampleFit, SampleResult
@@ -164,6 +164,9 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
         counts=counts,
         gates=tuple(walk.gates[step.population] for step in template.steps),
         flags=ready.flags
+        + tuple(
+            Flag("STAIN_WEAK", FlagLevel.REVIEW, said, primary.numerator) for said in cohort.weak.get(tube.tube_id, ())
+        )
         + flag_result(template, settings.study, counts, tuple(walk.gates.values()), ready.quality, interval),
         pictures=picture_gates(template, walk, ready.view, axis_limits(template), controls),
         gate_interval={} if interval is None else {primary.numerator: interval},

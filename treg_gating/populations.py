@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.gating.gates import Ellipse, Gate, HalfPlane, Interval
+from treg_gating.gating.gates import Ellipse, Gate, HalfPlane, Interval, Rectangle
 from treg_gating.gating.hierarchy import EventView, Walk, apply_gates, select
 from treg_gating.gating.results import FittedGate, GatePicture, GateStatus, PopulationCount
 from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate
@@ -141,6 +141,11 @@ def _shifted(gate: FittedGate, sign: float) -> Gate:
         # The whole ellipse grows or shrinks: moving its centre sideways hardly changes what it holds.
         scale = max(0.05, 1 + sign * gate.standard_error[0] / np.sqrt(shape.covariance[0][0]))
         return replace(shape, distance_square=shape.distance_square * scale**2)
+    if isinstance(shape, Rectangle):  # open to the outside: every bound moves outwards or inwards
+        wide = iter(sign * value for value in gate.standard_error)
+        low = tuple(bound - next(wide) if np.isfinite(bound) else bound for bound in shape.low)
+        high = tuple(bound + next(wide) if np.isfinite(bound) else bound for bound in shape.high)
+        return Rectangle(shape.dims, low, high)
     assert shape is not None  # noqa: S101 - callers pass gates with numbers only
     return shape
 

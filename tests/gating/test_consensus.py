@@ -17,7 +17,7 @@ from treg_gating.gating.consensus import (
     settle,
     to_vector,
 )
-from treg_gating.gating.gates import Ellipse, Gate, Interval, Polygon
+from treg_gating.gating.gates import Ellipse, Gate, Interval, Polygon, Rectangle
 from treg_gating.gating.results import FittedGate, GateStatus
 from treg_gating.gating.template import GateStep, GatingTemplate
 
@@ -249,6 +249,8 @@ def test_controls_of_a_batch_are_added_up(shrink: GatingTemplate) -> None:
         Interval(("A",), 0.3),
         Interval(("A",), high=0.3),
         Interval(("A",), 0.1, 0.3),
+        Rectangle(("A", "B"), (0.3, -np.inf), (np.inf, 0.2)),
+        Rectangle(("A", "B"), (0.1, 0.2), (0.5, 0.4)),
         Ellipse(("A", "B"), (1.0, 2.0), ((4.0, 1.2), (1.2, 1.0)), 6.0),
     ],
 )

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
-from treg_gating.gating.gates import Ellipse, Gate, Interval
+from treg_gating.gating.gates import Ellipse, Gate, Interval, Rectangle
 from treg_gating.gating.method import Learner
 from treg_gating.gating.results import FittedGate, GateStatus
+from treg_gating.gating.stains import weak_stains
 from treg_gating.gating.template import GateStep, GatingTemplate
 
 __all__ = ["CONTROL_DENSITIES", "CohortGates", "Consensus", "Member", "learn_cohort", "settle"]
@@ -73,12 +74,14 @@ class CohortGates:
     consensus : by population. models : by ``population/rule``, for methods that learn.
     controls : by population, then batch: density of the control tubes on the axis of the gate's picture.
     notes : sentences the run must say.
+    weak : by tube_id, what is wrong with its stains; nothing is learnt from such a tube's mixture.
     """
 
     consensus: Mapping[str, Consensus] = field(default_factory=dict)
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     controls: Mapping[str, Mapping[str, NDArray[Any]]] = field(default_factory=dict)
+    weak: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def learn_cohort(template: GatingTemplate, members: Sequence[Member]) -> CohortGates:
@@ -92,6 +95,11 @@ def learn_cohort(template: GatingTemplate, members: Sequence[Member]) -> CohortG
             "no baseline sample and no control donor: "
             f"gates were learnt on all {len(learners)} tube(s), treatment included"
         )
+    stained = [(m.tube_id, m.batch, m.summaries) for m in ordered if m.role in {"sample", "control"}]
+    weak = weak_stains(template, stained)
+    teachers = [member for member in learners if member.tube_id not in weak] or learners
+    if weak:
+        notes.append(f"a stain may have failed in {len(weak)} tube(s): {', '.join(sorted(weak))}")
     consensus: dict[str, Consensus] = {}
     models: dict[str, Mapping[str, Any]] = {}
     pools: dict[Any, Mapping[str, Any] | GateFitError] = {}
@@ -105,7 +113,7 @@ def learn_cohort(template: GatingTemplate, members: Sequence[Member]) -> CohortG
         for rule in step.chain:
             if getattr(rule.method, "learns_from", None) is None:
                 continue
-            model = _model(step, rule.name, rule.method, learners, ordered, pools)
+            model = _model(step, rule.name, rule.method, teachers, ordered, pools)
             if isinstance(model, GateFitError):
                 notes.append(f"{step.population}: {rule.name} learnt nothing: {model}")
             else:
@@ -113,7 +121,7 @@ def learn_cohort(template: GatingTemplate, members: Sequence[Member]) -> CohortG
                 notes += [f"{step.population}: {text}" for text in model.get("notes", ())]
     if len(learners) == 1:
         notes.append("one tube to learn from: its own gates are the consensus")
-    return CohortGates(consensus, models, tuple(dict.fromkeys(notes)), _controls(ordered))
+    return CohortGates(consensus, models, tuple(dict.fromkeys(notes)), _controls(ordered), weak)
 
 
 def _controls(members: Sequence[Member]) -> dict[str, dict[str, NDArray[Any]]]:
@@ -243,9 +251,10 @@ def _by_consensus(own: FittedGate, gate: Gate, reason: str, consensus: Consensus
 
 
 def to_vector(gate: Gate | None) -> NDArray[np.float64]:
-    """Free numbers of an interval (its finite ends) or an ellipse (centre, log spreads, correlation)."""
-    if isinstance(gate, Interval):
-        return np.array([value for value in (gate.low, gate.high) if np.isfinite(value)])
+    """Free numbers: finite bounds (lower ones first), or centre, log spreads and correlation of an ellipse."""
+    if isinstance(gate, Interval | Rectangle):
+        bounds = np.concatenate([np.atleast_1d(gate.low), np.atleast_1d(gate.high)])
+        return np.asarray(bounds[np.isfinite(bounds)], dtype=np.float64)
     if isinstance(gate, Ellipse):
         covariance = np.array(gate.covariance)
         spread = np.sqrt(np.diag(covariance))
@@ -262,6 +271,12 @@ def from_vector(pattern: Gate | None, vector: NDArray[np.float64]) -> Gate:
         low = float(next(ends)) if np.isfinite(pattern.low) else pattern.low
         high = float(next(ends)) if np.isfinite(pattern.high) else pattern.high
         return Interval(pattern.dims, low, high)
+    if isinstance(pattern, Rectangle):
+        ends = iter(vector)
+        sides = [
+            tuple(float(next(ends)) if np.isfinite(v) else v for v in side) for side in (pattern.low, pattern.high)
+        ]
+        return Rectangle(pattern.dims, sides[0], sides[1])
     if isinstance(pattern, Ellipse):
         spread, correlation = np.exp(vector[2:4]), float(np.tanh(vector[4]))
         covariance = np.outer(spread, spread) * np.array([[1.0, correlation], [correlation, 1.0]])

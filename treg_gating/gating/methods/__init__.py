@@ -9,6 +9,7 @@ from treg_gating.gating.methods.control_quantile import ControlQuantile
 from treg_gating.gating.methods.fixed import Fixed
 from treg_gating.gating.methods.mixture_ellipse import MixtureEllipse
 from treg_gating.gating.methods.negative import NegativePeak
+from treg_gating.gating.methods.quadrant import Quadrant
 from treg_gating.gating.methods.singlets import SingletBand
 from treg_gating.gating.methods.tail import Tail
 from treg_gating.gating.methods.valley import Valley
@@ -21,6 +22,7 @@ METHODS: dict[str, type[Any]] = {
     "fixed": Fixed,
     "mixture_ellipse": MixtureEllipse,
     "negative_peak": NegativePeak,
+    "quadrant": Quadrant,
     "singlet_band": SingletBand,
     "tail": Tail,
     "valley": Valley,

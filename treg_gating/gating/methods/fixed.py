@@ -17,6 +17,7 @@ __all__ = ["Fixed"]
 class Fixed:
     """A cut that does not look at the data; the end of a fall-back chain, or a laboratory's static gate.
 
+    Source: whoever wrote the template.
     Fails: never, and that is its weakness; its status in the results is always "fixed".
     """
 
