@@ -78,3 +78,31 @@ def open_tab(chromium: Any) -> Iterator[Callable[..., Tab]]:
     yield tab
     for context in contexts:
         context.close()
+
+
+_FAINT = """() => {
+  const parse = c => { const m = c.match(/[\\d.]+/g).map(Number); return m.length > 3 ? m : [...m, 1]; };
+  const linear = v => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const found = [];
+  for (const element of document.querySelectorAll('body *:not(svg *)')) {
+    const own = [...element.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+    if (!own || !element.checkVisibility() || element.closest('.sr, .skip, [hidden], script, style')) continue;
+    let back = [255, 255, 255, 1];
+    for (let at = element; at; at = at.parentElement) {
+      const colour = parse(getComputedStyle(at).backgroundColor);
+      if (colour[3] === 1) { back = colour; break; }
+    }
+    const style = getComputedStyle(element), size = parseFloat(style.fontSize);
+    const [a, b] = [light(parse(style.color)), light(back)].sort((x, y) => y - x);
+    const large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
+    if ((a + 0.05) / (b + 0.05) < (large ? 3 : 4.5)) found.push(`${element.className}: ${element.textContent.trim()}`);
+  }
+  return found;
+}"""
+
+
+@pytest.fixture
+def faint_text() -> Callable[[Any], list[str]]:
+    """Texts of a page whose contrast is below 4.5 (3 where large): WCAG 2.2, success criterion 1.4.3."""
+    return lambda page: page.evaluate(_FAINT)
