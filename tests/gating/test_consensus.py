@@ -12,11 +12,10 @@ from treg_gating.gating.consensus import (
     CONTROL_DENSITIES,
     Consensus,
     Member,
-    from_vector,
     learn_cohort,
     settle,
-    to_vector,
 )
+from treg_gating.gating.gate_numbers import from_vector, to_vector
 from treg_gating.gating.gates import Ellipse, Gate, Interval, Polygon, Rectangle
 from treg_gating.gating.results import FittedGate, GateStatus
 from treg_gating.gating.template import GateStep, GatingTemplate

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
-from treg_gating.gating.gates import Ellipse, Gate, Interval, Rectangle
+from treg_gating.gating.gate_numbers import from_vector, scale_of, to_vector
+from treg_gating.gating.gates import Gate, Interval
+from treg_gating.gating.landmarks import LANDMARKS, Landmarks, gate_of_batch, move_by_batch
 from treg_gating.gating.method import Learner
 from treg_gating.gating.results import FittedGate, GateStatus
 from treg_gating.gating.stains import weak_stains
@@ -21,6 +23,7 @@ from treg_gating.gating.template import GateStep, GatingTemplate
 
 __all__ = ["CONTROL_DENSITIES", "CohortGates", "Consensus", "Member", "learn_cohort", "settle"]
 
+SHARED = frozenset({"shrink", "batch", "study", "landmark"})  # shares that have a consensus gate
 OUTLIER_SD = 3.0
 LEAST_TUBES_FOR_OUTLIERS = 5
 CONTROL_DENSITIES = "control densities"  # key among a tube's summaries; the others are population/rule
@@ -106,10 +109,10 @@ def learn_cohort(template: GatingTemplate, members: Sequence[Member]) -> CohortG
     for step in template.steps:
         if not isinstance(step, GateStep):
             continue
-        if step.share in {"shrink", "batch", "study"}:
+        if step.share in SHARED:
             found = _consensus(step, learners)
             if found is not None:
-                consensus[step.population] = found
+                consensus[step.population] = _moved(step, found, ordered, learners)
         for rule in step.chain:
             if getattr(rule.method, "learns_from", None) is None:
                 continue
@@ -188,6 +191,19 @@ def _consensus(step: GateStep, learners: Sequence[Member]) -> Consensus | None:
     )
 
 
+def _moved(step: GateStep, found: Consensus, members: Sequence[Member], learners: Sequence[Member]) -> Consensus:
+    """The consensus with its gates of batches moved by landmarks, where the template asks for that."""
+    if step.share != "landmark" or not isinstance(found.gate, Interval):
+        return found
+    name, teaching = f"{step.population}/{LANDMARKS}", {member.tube_id for member in learners}
+    tubes = [
+        Landmarks(member.batch, member.tube_id in teaching, tuple(member.summaries[name]["peaks"]))
+        for member in members
+        if name in member.summaries and member.role in {"sample", "control"}
+    ]
+    return replace(found, by_batch=move_by_batch(found.gate, tubes))
+
+
 def _between_variance(vectors: NDArray[np.float64], errors: NDArray[np.float64]) -> NDArray[np.float64]:
     """DerSimonian-Laird (Control Clin Trials 1986) estimate of the variance between tubes, by free number."""
     k = len(vectors)
@@ -207,12 +223,15 @@ def settle(step: GateStep, own: FittedGate, consensus: Consensus | None, batch: 
     With weight w = τ² / (τ² + SE²) on the tube's own estimate. Beyond three robust SD of the cohort the
     consensus is used and the reason says so.
     """
-    if consensus is None or step.share not in {"shrink", "batch", "study"}:
+    if consensus is None or step.share not in SHARED:
         return own
     if own.status in {GateStatus.FAILED, GateStatus.NOT_STAINED, GateStatus.OVERRIDDEN, GateStatus.FIXED}:
         return own
     if step.share == "study":
         return _by_consensus(own, consensus.gate, "the study's gate, by the template", consensus)
+    if step.share == "landmark" and isinstance(consensus.gate, Interval):
+        moved, reason = gate_of_batch(consensus.gate, consensus.by_batch, batch)  # type: ignore[arg-type]
+        return replace(_by_consensus(own, moved, reason, consensus), rule="landmark_shift")
     if step.share == "batch":
         gate = consensus.by_batch.get(batch, consensus.gate)
         reason = f"the gate of batch {batch}, by the template"
@@ -227,7 +246,7 @@ def settle(step: GateStep, own: FittedGate, consensus: Consensus | None, batch: 
     known = np.isfinite(consensus.tau2)  # one tube tells nothing of the variance between tubes
     tau2 = np.where(known, consensus.tau2, 0.0)
     limit = OUTLIER_SD * np.maximum(consensus.spread, np.sqrt(tau2))
-    limit = np.maximum(limit, OUTLIER_SD * FLOOR * _scale(own.gate, len(vector)))
+    limit = np.maximum(limit, OUTLIER_SD * FLOOR * scale_of(own.gate, len(vector)))
     if consensus.tubes >= LEAST_TUBES_FOR_OUTLIERS and (distance > limit).any():
         worst = int(np.argmax(distance / limit))
         reason = (
@@ -250,51 +269,7 @@ def _by_consensus(own: FittedGate, gate: Gate, reason: str, consensus: Consensus
     )
 
 
-def to_vector(gate: Gate | None) -> NDArray[np.float64]:
-    """Free numbers: finite bounds (lower ones first), or centre, log spreads and correlation of an ellipse."""
-    if isinstance(gate, Interval | Rectangle):
-        bounds = np.concatenate([np.atleast_1d(gate.low), np.atleast_1d(gate.high)])
-        return np.asarray(bounds[np.isfinite(bounds)], dtype=np.float64)
-    if isinstance(gate, Ellipse):
-        covariance = np.array(gate.covariance)
-        spread = np.sqrt(np.diag(covariance))
-        correlation = covariance[0, 1] / spread.prod()
-        return np.array([*gate.mean, *np.log(spread), np.arctanh(correlation)])
-    msg = f"{type(gate).__name__} gates have no consensus; share must be own"
-    raise GateFitError(msg)
-
-
-def from_vector(pattern: Gate | None, vector: NDArray[np.float64]) -> Gate:
-    """A gate like `pattern` with other free numbers; the inverse of :func:`to_vector`."""
-    if isinstance(pattern, Interval):
-        ends = iter(vector)
-        low = float(next(ends)) if np.isfinite(pattern.low) else pattern.low
-        high = float(next(ends)) if np.isfinite(pattern.high) else pattern.high
-        return Interval(pattern.dims, low, high)
-    if isinstance(pattern, Rectangle):
-        ends = iter(vector)
-        sides = [
-            tuple(float(next(ends)) if np.isfinite(v) else v for v in side) for side in (pattern.low, pattern.high)
-        ]
-        return Rectangle(pattern.dims, sides[0], sides[1])
-    if isinstance(pattern, Ellipse):
-        spread, correlation = np.exp(vector[2:4]), float(np.tanh(vector[4]))
-        covariance = np.outer(spread, spread) * np.array([[1.0, correlation], [correlation, 1.0]])
-        rows = tuple(tuple(float(value) for value in row) for row in covariance)
-        return Ellipse(pattern.dims, (float(vector[0]), float(vector[1])), rows, pattern.distance_square)
-    msg = f"{type(pattern).__name__} gates have no consensus; share must be own"
-    raise GateFitError(msg)
-
-
 def _errors(gate: FittedGate, size: int) -> NDArray[np.float64]:
     errors = np.zeros(size)
     errors[: len(gate.standard_error)] = gate.standard_error
     return errors
-
-
-def _scale(gate: Gate, size: int) -> NDArray[np.float64]:
-    """What one gate unit is: 1 on a transformed axis; for an ellipse its own spreads, and 5 for their logarithms."""
-    if isinstance(gate, Ellipse):
-        spread = np.sqrt(np.diag(np.array(gate.covariance)))
-        return np.array([*(20 * spread), 20.0, 20.0, 40.0])
-    return np.ones(size)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
 from treg_gating.gating.gates import Gate
+from treg_gating.gating.landmarks import LANDMARKS, find_landmarks
 from treg_gating.gating.method import CohortMethod, FitContext
 from treg_gating.gating.results import FittedGate, GateStatus
 from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate, Rule
@@ -81,6 +82,8 @@ def fit_sample(template: GatingTemplate, view: EventView, *, batch: str) -> Walk
         for rule in step.chain:
             if isinstance(rule.method, CohortMethod) and len(context.events):
                 walk.summaries[f"{step.population}/{rule.name}"] = rule.method.summarise(context)
+        if step.share == "landmark":
+            walk.summaries[f"{step.population}/{LANDMARKS}"] = {"peaks": find_landmarks(context.events[:, 0])}
         if step.learns:
             return _pending(step, "waits for the cohort", len(context.events))
         return _follow(step, step.chain, context, None)

@@ -44,7 +44,8 @@ class GateStep:
     population, parent : names. dims : one or two dimensions (markers or scatter channels).
     sign : "+" keeps the events inside the gate, "-" those outside.
     chain : the method, then its fall-backs, in order.
-    share : how the cohort takes part: own, shrink, batch, study, cohort (learns from samples), control (FMO tubes).
+    share : how the cohort takes part: own, shrink, batch, study, landmark (the study's gate, moved with the batch's
+        peaks), cohort (learns from samples), control (FMO tubes).
     fit_on : the population the gate is fitted on; the parent unless the template says otherwise.
     line : line in gates.csv.
     """

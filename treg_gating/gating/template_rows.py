@@ -17,7 +17,7 @@ from treg_gating.transforms import Asinh, Linear, Logicle, LogicleOfStudy, Trans
 
 __all__ = ["read_endpoints", "read_panel", "read_steps"]
 
-SHARED = ("shrink", "batch", "study")  # shares for which the cohort has a consensus gate
+SHARED = ("shrink", "batch", "study", "landmark")  # shares for which the cohort has a consensus gate
 SHARES = ("own", *SHARED, "cohort", "control")
 CONSENSUS = "consensus"  # the one rule of a chain that is not a method
 _AUTO = re.compile(r"(?:^|;)\s*w\s*=\s*auto\s*(?=;|$)", re.IGNORECASE)  # the study's samples give the width
@@ -153,6 +153,9 @@ def _check_together(
     if share in {"cohort", "control"} and not isinstance(first.method, CohortMethod):
         msg = f"{first.name} learns nothing from the cohort (share={share})"
         faults.append(row.fault(msg, expected=f"share = own, {', '.join(SHARED)}"))
+    if share == "landmark" and len(dims) != 1:
+        msg = "only a gate on one dimension moves with the peaks of the data (share=landmark)"
+        faults.append(row.fault(msg, found=row["dims"], expected="one dimension, or another share"))
     if share in SHARED and any(not getattr(rule.method, "can_be_shared", True) for rule in rules):
         msg = f"gates of {', '.join(rule.name for rule in rules)} have no consensus"
         faults.append(row.fault(msg, found=f"share={share}", expected="share = own"))

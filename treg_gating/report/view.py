@@ -197,6 +197,7 @@ _SHARE_WORDS = {
     "shrink": "weighted with the cohort",
     "batch": "one gate for the batch",
     "study": "one gate for the study",
+    "landmark": "the study's gate, moved with the peaks of the batch",
     "control": "from its control",
     "cohort": "by one model of the cohort",
 }
