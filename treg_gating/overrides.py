@@ -6,8 +6,8 @@ scales are those of the stored result, so that the tube's file and the template 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,10 +25,24 @@ from treg_gating.sample import Spillover
 from treg_gating.samplesheet import Tube
 from treg_gating.transforms import LogicleOfStudy, transform_from_dict
 
-__all__ = ["OpenTube", "override_pass"]
+__all__ = ["Look", "OpenTube", "override_pass"]
 
 _E_CHANGED = "E_CHANGED"
 BY_HAND = "by hand"
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What a tube shows with a person's gates.
+
+    Parameters
+    ----------
+    numbers : events of every population; None where not estimable.
+    pictures : density of some gates' parents, by population.
+    """
+
+    numbers: Mapping[str, int | None]
+    pictures: Mapping[str, GatePicture]
 
 
 class OpenTube:
@@ -107,20 +121,18 @@ class OpenTube:
     def _walk(self, overrides: Mapping[str, Gate], why: Mapping[str, str] | None = None) -> Walk:
         return apply_gates(self.template, self.gates(overrides, why), self._view)
 
-    def numbers(self, overrides: Mapping[str, Gate]) -> dict[str, int | None]:
-        """Events of every population with these gates; None where not estimable."""
-        rows = self._walk(overrides).rows
-        return {name: None if found is None else len(found) for name, found in rows.items()}
+    def look(self, overrides: Mapping[str, Gate], draw: Sequence[str] = ()) -> Look:
+        """Count every population with these gates, and draw the parents of some.
 
-    def picture(self, population: str, overrides: Mapping[str, Gate]) -> GatePicture | None:
-        """Density of the population's parent with these gates; None where it holds no event."""
-        drawn = picture_gates(
-            replace(self.template, steps=tuple(s for s in self.template.steps if s.population == population)),
-            self._walk(overrides),
-            self._view,
-            axis_limits(self.template),
-        )
-        return drawn[0] if drawn else None
+        Parameters
+        ----------
+        draw : populations whose parents' density is wanted; those whose parent holds no event are left out.
+        """
+        walk = self._walk(overrides)
+        wanted = replace(self.template, steps=tuple(s for s in self.template.steps if s.population in draw))
+        pictures = picture_gates(wanted, walk, self._view, axis_limits(self.template)) if draw else ()
+        numbers = {name: None if found is None else len(found) for name, found in walk.rows.items()}
+        return Look(numbers, {picture.population: picture for picture in pictures})
 
     def result(self, overrides: Mapping[str, Gate], why: Mapping[str, str]) -> SampleResult:
         """The tube's whole result with these gates."""

@@ -80,7 +80,7 @@ def test_what_is_counted_is_what_the_gate_holds(study, moved):
     parent = walk.rows["cd25_cd127low"]
     foxp3 = opened._view.values(("FOXP3",), parent)[:, 0]
     expected = int(np.sum(foxp3 >= gate.low))
-    assert opened.numbers({"treg": gate})["treg"] == expected
+    assert opened.look({"treg": gate}).numbers["treg"] == expected
     study.decide(override(study, moved))
     study.rerun()
     assert int(study.row(TUBE)["n_treg"]) == expected

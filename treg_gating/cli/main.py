@@ -25,6 +25,7 @@ _COMMANDS = {
     "report": ("treg_gating.cli.report", "Make tables and report of a finished run again, without the FCS files."),
     "verify": ("treg_gating.cli.verify", "Check that a run's folder still says what was found, inputs included."),
     "compare": ("treg_gating.cli.compare", "List what came out otherwise between two runs, and why."),
+    "review": ("treg_gating.cli.review", "Review gates on a page in the browser: accept, drag, override, exclude."),
     "rerun": (
         "treg_gating.cli.rerun",
         "Apply what reviewers decided to a finished run; reads only the tubes concerned.",

@@ -1,0 +1,59 @@
+"""`treg-gating review`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+_EPILOG = """\b
+Examples:
+  treg-gating review results                     # the page; open the address it prints
+  treg-gating review results --not-blinded       # with subject, visit and batch
+  treg-gating rerun results                      # then: apply what was decided
+
+Whoever holds the address may decide, so do not pass it on. It works on this computer alone; from your own computer,
+an SSH tunnel brings it there: ssh -L 8765:127.0.0.1:8765 server, with --port 8765 here.
+"""
+
+
+@click.command("review", epilog=_EPILOG)
+@click.argument("run_dir", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--not-blinded", is_flag=True, help="Show subject, visit and batch; noted in the audit trail.")
+@click.option(
+    "--key", type=click.Path(path_type=Path, dir_okay=False), help="The blinding key, where it is not in RUN_DIR."
+)
+@click.option("--template", "-t", default="", help="The run's gating template, where it is no longer where it was.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Folder below which the files lie, where they have moved."
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Of the page; any that is free by default.")
+@click.option("--browser/--no-browser", default=False, help="Open the page in this computer's browser.")
+def command(
+    run_dir: Path, not_blinded: bool, key: Path | None, template: str, data: Path | None, port: int, browser: bool
+) -> None:
+    """Review the last finished run in RUN_DIR on a page in the browser.
+
+    A reviewer steps through the tubes under pseudonyms, drags gates over the events, sees the Treg percentage change,
+    and accepts, overrides with a reason, or excludes; each decision is signed, and kept the moment it is made. Ctrl-C
+    ends the page. Decisions change no result by themselves: 'treg-gating rerun' applies them.
+    """
+    from treg_gating.cli.finished import template_of
+    from treg_gating.reviewing.desk import Desk
+    from treg_gating.reviewing.server import ReviewServer
+
+    desk = Desk(run_dir, template_of(run_dir, template), data=data, blinded=not not_blinded, key=key)
+    if not_blinded:
+        desk.note("review not blinded", "the review page was opened with subjects, visits and batches")
+    server = ReviewServer(desk, port)
+
+    def ready() -> None:
+        click.echo(f"Review page of {len(desk.seats)} tubes: {server.url}")
+        click.echo("Ctrl-C ends it; what was decided is kept. Then: treg-gating rerun " + str(run_dir))
+        if browser:
+            click.launch(server.url)
+
+    try:
+        server.run(ready)
+    except KeyboardInterrupt:
+        click.echo("\nThe page is closed.")
