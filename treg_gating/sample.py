@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -161,7 +162,7 @@ class Sample:
     keywords : the TEXT segment, keys in upper case with their ``$``.
     warnings : readable oddities met on the way.
     path : the file it came from; empty for data made in memory.
-    sha256 : hexadecimal digest of the very bytes that were parsed.
+    digest : sha256 of the very bytes that were parsed, or what it will be; to be read as :attr:`sha256`.
     version : "FCS3.1" and so on.
     """
 
@@ -172,7 +173,7 @@ class Sample:
     keywords: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[SampleWarning, ...] = ()
     path: str = ""
-    sha256: str = ""
+    digest: str | Future[str] = ""
     version: str = ""
 
     def __post_init__(self) -> None:
@@ -187,6 +188,11 @@ class Sample:
     def __reduce__(self) -> tuple[Any, ...]:
         values = (self.events, self.channels, self.state, self.spillover, dict(self.keywords), self.warnings)
         return (Sample, (*values, self.path, self.sha256, self.version))
+
+    @property
+    def sha256(self) -> str:
+        """Hexadecimal sha256 of the very bytes that were parsed; empty where it was not asked for."""
+        return self.digest if isinstance(self.digest, str) else self.digest.result()
 
     @property
     def n_events(self) -> int:

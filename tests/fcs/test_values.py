@@ -206,9 +206,13 @@ def test_looking_alike_is_no_repeat(read: Read, build: Build, rng: np.random.Gen
     assert read(build(events, names=names)).n_events == 2000
 
 
-def test_result_is_column_major_and_read_only(read: Read, build: Build, floats: np.ndarray) -> None:
-    events = read(build(floats)).events
-    assert events.flags.f_contiguous
+def test_floats_stay_as_stored_a_choice_of_them_is_columns_and_both_are_read_only(
+    read: Read, build: Build, floats: np.ndarray
+) -> None:
+    raw = build(floats)
+    events = read(raw).events
+    assert events.flags.c_contiguous
+    assert read(raw, channels=["Time", "FSC-A"]).events.flags.f_contiguous
     with pytest.raises(ValueError, match="read-only"):
         events[0, 0] = 1
 
@@ -223,3 +227,16 @@ def test_a_kept_error_keeps_no_thread(
         read(build(floats))
     assert threading.active_count() == before
     assert caught.value.__traceback__ is not None
+
+
+def test_the_hash_beside_is_that_of_the_file_although_time_is_scaled_in_its_place(
+    read: Read, build: Build, floats: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", 400)
+    monkeypatch.setattr("treg_gating.fcs.digest.ALONE", 0)
+    raw = build(floats, tail=b"00000000" + b"\0" * 5000)
+    sample = read(raw)
+    assert sample.sha256 == hashlib.sha256(raw).hexdigest()
+    np.testing.assert_array_equal(sample.events[:, :-1], floats[:, :-1])
+    np.testing.assert_array_equal(sample.events[:, -1], (floats[:, -1].astype("f8") * 0.01).astype("f4"))
+    assert pickle.loads(pickle.dumps(sample)).sha256 == sample.sha256

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from treg_gating.fcs.inspection import Inspection
 from treg_gating.fcs.repeats import MIX, Repeats
 
 if TYPE_CHECKING:
-    from treg_gating.fcs.data import Decoder
+    from treg_gating.fcs.decoder import Decoder
 
 __all__ = ["Checks", "longest_zero_run"]
 
@@ -26,6 +27,7 @@ RUN = 16  # events; a lost page of 4 KiB holds at least so many of up to 240 byt
 PAGE = 4096
 SAMPLED = 16384
 EXACT = 2.0**53
+FOLD = 64  # events
 SEEN = 256  # events that show which words of an event vary
 
 
@@ -46,6 +48,30 @@ def longest_zero_run(zero: NDArray[np.bool_], carried: int) -> tuple[int, int]:
     return int(runs.max()), int(runs[-1]) if zero[-1] else 0
 
 
+def extremes(part: Array) -> tuple[Array, Array]:
+    """Smallest and largest value of every column, `part` of shape (columns, events); NaN where there is one."""
+    events = part.T
+    whole = len(events) // FOLD * FOLD
+    if not whole or not events.flags.c_contiguous:
+        return part.min(axis=1), part.max(axis=1)
+    folded = events[:whole].reshape(-1, FOLD * len(part))  # long rows, which the processor compares many at a time
+    rest = events[whole - FOLD :]
+    low = np.minimum(folded.min(axis=0).reshape(FOLD, -1).min(axis=0), rest.min(axis=0))
+    high = np.maximum(folded.max(axis=0).reshape(FOLD, -1).max(axis=0), rest.max(axis=0))
+    return low, high
+
+
+def _all_show_something(rows: Array, every: int) -> bool:
+    """Whether none of these events is all zeros, one in so many looked at; its last word alone, mostly, says so."""
+    whole = rows.shape[1] % 4 == 0 and rows.flags.c_contiguous
+    return (whole and bool(rows.view(np.uint32)[::every, -1].all())) or bool(rows[::every].any(axis=1).all())
+
+
+def _direction(time: Array) -> tuple[float, float, int]:
+    """First and last value, and the steps backwards between them."""
+    return float(time[0]), float(time[-1]), int(np.count_nonzero(time[1:] < time[:-1]))
+
+
 def telling_words(rows: Array) -> list[int]:
     """The three 32-bit words of an event that vary most; `rows` are bytes, shape (events, multiple of 4)."""
     words = rows[:SEEN].view(np.uint32)
@@ -60,11 +86,36 @@ def fingerprints(rows: Array, chosen: Sequence[int]) -> NDArray[np.uint32]:
     for i in chosen[1:]:
         prints *= MIX
         prints += words[:, i]
+    prints *= MIX
     return prints
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one chunk of events shows.
+
+    Parameters
+    ----------
+    low, high : of every decoded column. nonfinite : NaN and infinite values by column; None where there is none.
+    sample : some events, shape (columns, n).
+    empty : mask of events that are all zeros; None where no run of them can begin or go on.
+    time : first and last value of Time, and how often it runs backwards between them; None without Time.
+    prints : fingerprints of the events; None where repeats are not looked for.
+    """
+
+    low: Array
+    high: Array
+    nonfinite: Array | None
+    sample: Array
+    empty: Array | None
+    time: tuple[float, float, int] | None
+    prints: Array | None
 
 
 class Checks:
     """Looks at every chunk as it passes, judges at the end.
+
+    Chunks may be looked at in several threads at once; what they show is taken note of in the order of the file.
 
     Parameters
     ----------
@@ -101,26 +152,46 @@ class Checks:
         self._limit = run_limit(event_bytes)
         self._repeats = Repeats(n_events, RUN) if floats and n_events >= 2 * RUN else None
         self._words: list[int] = []
+        if self._repeats is not None:
+            seen = min(SEEN, n_events)
+            self._words = telling_words(np.frombuffer(peek(0, seen), np.uint8).reshape(-1, event_bytes))
         self._everything = set(wanted) == set(range(len(decoder.parameters)))
 
-    def look(self, first: int, rows: Array, part: Array) -> None:
-        """Take note of a chunk: `rows` as stored, `part` as decoded and not yet scaled, shape (columns, events)."""
-        low, high = part.min(axis=1), part.max(axis=1)
-        self._lows.append(low)
-        self._highs.append(high)
-        if not np.isfinite(low.sum() + high.sum()):
-            self._nonfinite += np.count_nonzero(~np.isfinite(part), axis=1)
-        self._samples.append(part[:, :: self._stride].copy())
-        self._look_for_zeros(first, rows)
-        self._look_at_time(part)
-        if self._repeats is not None:
-            self._words = self._words or telling_words(rows)
-            self._repeats.add(first, fingerprints(rows, self._words))
+    def look(self, rows: Array, part: Array) -> Look:
+        """What a chunk shows: `rows` as stored, `part` as decoded and not yet scaled, shape (columns, events)."""
+        low, high = extremes(part)
+        finite = np.isfinite(low.sum() + high.sum())
+        suspect = not (_all_show_something(rows, self._limit) and rows[0].any() and rows[-1].any())
+        return Look(
+            low,
+            high,
+            None if finite else np.count_nonzero(~np.isfinite(part), axis=1),
+            part[:, :: self._stride].copy(),
+            np.logical_not(rows.any(axis=1)) if suspect else None,
+            None if self._clock is None else _direction(part[self._clock]),
+            fingerprints(rows, self._words) if self._repeats is not None else None,
+        )
 
-    def _look_for_zeros(self, first: int, rows: Array) -> None:
-        if not self._zeros and rows[:: self._limit].any(axis=1).all() and rows[-1].any():
+    def note(self, first: int, look: Look) -> None:
+        """Take note of what the chunk that begins with event `first` shows; in the order of the file."""
+        self._lows.append(look.low)
+        self._highs.append(look.high)
+        self._samples.append(look.sample)
+        if look.nonfinite is not None:
+            self._nonfinite += look.nonfinite
+        self._note_zeros(first, look.empty)
+        if look.time is not None:
+            begin, end, backward = look.time
+            self._backward += backward + int(begin < self._last_time)
+            self._last_time = end
+        if self._repeats is not None and look.prints is not None:
+            self._repeats.add(first, look.prints)
+
+    def _note_zeros(self, first: int, empty: Array | None) -> None:
+        if empty is None:
+            self._zeros = 0
             return
-        longest, self._zeros = longest_zero_run(np.logical_not(rows.any(axis=1)), self._zeros)
+        longest, self._zeros = longest_zero_run(empty, self._zeros)
         if longest >= self._limit:
             self._inspection.refuse(
                 "E_ZERO_RUN",
@@ -129,13 +200,6 @@ class Checks:
                 found=f"{longest} events of zeros in a row",
                 expected=f"fewer than {self._limit}",
             )
-
-    def _look_at_time(self, part: Array) -> None:
-        if self._clock is None:
-            return
-        time = part[self._clock]
-        self._backward += int(np.count_nonzero(time[1:] < time[:-1])) + int(time[0] < self._last_time)
-        self._last_time = float(time[-1])
 
     def judge(self) -> None:
         """Refuse or warn, when all chunks have passed."""

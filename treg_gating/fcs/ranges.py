@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from treg_gating.fcs.inspection import Inspection
 
 if TYPE_CHECKING:
-    from treg_gating.fcs.data import Decoder
+    from treg_gating.fcs.decoder import Decoder
 
 __all__ = ["Ranges"]
 

@@ -7,13 +7,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from treg_gating.fcs.data import Decoder, decode_events, event_bits
+from treg_gating.fcs.data import Data, decode_events
 from treg_gating.fcs.datasets import check_hidden, choose_dataset
+from treg_gating.fcs.decoder import Decoder, event_bits
+from treg_gating.fcs.digest import Digest
 from treg_gating.fcs.header import HEADER_BYTES, Header, Segment, other_segments, parse_header
 from treg_gating.fcs.inspection import Inspection, shown
 from treg_gating.fcs.layout import CRC_BYTES, Layout, analysis, locate_data, supplemental_text
 from treg_gating.fcs.parameters import Parameter, byte_order, check_mode, read_parameters, time_step
-from treg_gating.fcs.source import DEFAULT_MAX_BYTES, Digest, Source, open_source
+from treg_gating.fcs.source import DEFAULT_MAX_BYTES, Source, open_source
 from treg_gating.fcs.spillover import read_spillover
 from treg_gating.fcs.text import Keywords, parse_text, unknown_keywords
 from treg_gating.sample import Channel, EventState, Sample, SampleWarning, Spillover
@@ -22,6 +24,7 @@ __all__ = ["FCSHeader", "read_fcs", "read_header"]
 
 MAX_TEXT = 16 << 20
 _MAX_OTHER = 1024  # bytes behind HEADER that are looked through for offsets
+_WAITING = 16  # pieces around DATA that are held for the hash
 _ZIP = b"PK\x03\x04"  # Sysmex/Partec CyFlow keep an archive of their own where supplemental TEXT belongs
 _COMPENSATED = re.compile(r"(FJ)?Comp-")
 
@@ -127,9 +130,10 @@ def read_fcs(
 
     Returns
     -------
-    Sample : events of shape (n_events, n_channels), column-major, on linear scale: integers on a log scale ($PnE)
-        are exponentiated, values divided by their gain ($PnG), Time multiplied by $TIMESTEP (seconds). float32, or
-        float64 where float32 would lose digits.
+    Sample : events of shape (n_events, n_channels) on linear scale: integers on a log scale ($PnE) are
+        exponentiated, values divided by their gain ($PnG), Time multiplied by $TIMESTEP (seconds). float32, or float64
+        where float32 would lose digits. All channels of a float file in this computer's byte order lie as they do
+        in the file, event after event; anything else as columns. The sha256 is computed beside; who asks for it waits.
 
     Raises
     ------
@@ -140,34 +144,27 @@ def read_fcs(
     with open_source(inspection.path, max_bytes, inspection) as source:
         found = _describe(source, dataset, ignore_spillover, inspection)
         wanted = _wanted(found.channels, channels, inspection)
-        crc = _stated_crc(source, found, inspection)
-        end = found.origin + found.layout.end
-        check = Digest(found.origin, end if crc is not None else 0, digest)
-        data = found.origin + found.layout.begin
-        _feed(source, 0, data, check, inspection)
-        columns = decode_events(
-            source,
-            found.origin,
-            found.layout,
-            Decoder(found.parameters, found.order),
-            wanted,
-            found.step,
-            check,
-            inspection,
-        )
-        _feed(source, data + found.layout.size, source.size, check, inspection)
-        source.check_unchanged(inspection)
-    if crc is not None and crc != check.crc:
-        inspection.refuse(
-            "E_CRC",
-            "the file's bytes do not give the checksum it states",
-            where=f"byte {end}",
-            found=str(check.crc),
-            expected=str(crc),
-        )
+        stated = _stated_crc(source, found, inspection)
+        begin, end = found.origin + found.layout.begin, found.origin + found.layout.end
+        covered = end if stated is not None else 0
+        with Digest(source.size, sha=digest, crc_begin=found.origin, crc_end=covered) as check:
+            _feed(source, 0, begin, check, inspection)
+            data = Data(source, begin, found.layout, Decoder(found.parameters, found.order), found.step)
+            events = decode_events(data, wanted, check, inspection)
+            _feed(source, begin + found.layout.size, source.size, check, inspection)
+            source.check_unchanged(inspection)
+            if stated is not None and stated != check.crc():
+                inspection.refuse(
+                    "E_CRC",
+                    "the file's bytes do not give the checksum it states",
+                    where=f"byte {end}",
+                    found=str(check.crc()),
+                    expected=str(stated),
+                )
+            hashed = check.sha256()
     return Sample(
-        columns.T, tuple(found.channels[i] for i in wanted), found.state, found.spillover, found.keywords,
-        inspection.warnings, inspection.path, check.hexdigest(), found.header.version,
+        events, tuple(found.channels[i] for i in wanted), found.state, found.spillover, found.keywords,
+        inspection.warnings, inspection.path, hashed, found.header.version,
     )  # fmt: skip
 
 
@@ -313,4 +310,4 @@ def _feed(source: Source, begin: int, end: int, digest: Digest, inspection: Insp
     """Hash the bytes around DATA."""
     if digest.wanted:
         for piece in source.stream(begin, end, inspection):
-            digest.update(piece)
+            digest.feed(piece, waiting=_WAITING)

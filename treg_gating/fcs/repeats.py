@@ -32,7 +32,7 @@ class Repeats:
     def add(self, first: int, prints: NDArray[np.uint32]) -> None:
         """Take the fingerprints of the events from `first`."""
         self._prints[first : first + len(prints)] = prints
-        self._anchors.append(np.flatnonzero(prints * MIX < _ONE_IN_EIGHT) + first)
+        self._anchors.append(np.flatnonzero(prints < _ONE_IN_EIGHT) + first)
 
     def candidates(self) -> list[tuple[int, int]]:
         """First events of two runs with equal fingerprints; to be compared in full."""
@@ -43,10 +43,18 @@ class Repeats:
         twice = ordered[1:][ordered[1:] == ordered[:-1]]
         if not len(twice):
             return []
-        anchors = anchors[np.isin(keys, np.unique(twice))]
+        anchors = anchors[_among(keys, np.unique(twice))]
         anchors = anchors[np.argsort(self._prints[anchors], kind="stable")]
         first, second = anchors[:-1], anchors[1:]
         for ahead in range(self._run):
             same = self._prints[first + ahead] == self._prints[second + ahead]
             first, second = first[same], second[same]
         return list(zip(first[:_MOST].tolist(), second[:_MOST].tolist(), strict=True))
+
+
+def _among(keys: NDArray[np.uint32], wanted: NDArray[np.uint32]) -> NDArray[np.intp]:
+    """Where `keys` is one of the few that are wanted; their upper halves tell most others apart."""
+    upper = np.zeros(1 << 16, dtype=bool)
+    upper[wanted >> np.uint32(16)] = True
+    at = np.flatnonzero(upper[keys >> np.uint32(16)])
+    return at[np.isin(keys[at], wanted)]

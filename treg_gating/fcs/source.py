@@ -1,9 +1,7 @@
-"""The bytes of one file: opened without trusting it, read once, hashed as they are parsed."""
+"""The bytes of one file: opened without trusting it, read once."""
 
 from __future__ import annotations
 
-import binascii
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -13,7 +11,7 @@ from pathlib import Path
 
 from treg_gating.fcs.inspection import Inspection
 
-__all__ = ["DEFAULT_MAX_BYTES", "Digest", "Source", "open_source"]
+__all__ = ["DEFAULT_MAX_BYTES", "Source", "open_source"]
 
 DEFAULT_MAX_BYTES = 4 << 30
 PIECE = 1 << 20
@@ -112,42 +110,3 @@ def _check_kind(status: os.stat_result, max_bytes: int, inspection: Inspection) 
             found=f"{status.st_size} bytes",
             expected=f"at most {max_bytes} bytes",
         )
-
-
-@dataclass
-class Digest:
-    """sha256 of the whole file and, where it states one, the CRC of the data set.
-
-    Parameters
-    ----------
-    crc_end : one past the last byte the CRC covers, counted in what is fed; 0 for no CRC.
-    sha : whether the sha256 is wanted.
-    """
-
-    crc_begin: int = 0
-    crc_end: int = 0
-    sha: bool = True
-
-    def __post_init__(self) -> None:
-        self._sha = hashlib.sha256()
-        self._position = 0
-        self.crc = 0
-
-    @property
-    def wanted(self) -> bool:
-        """Whether anything is to be computed."""
-        return self.sha or self.crc_end > 0
-
-    def update(self, piece: bytes | memoryview) -> None:
-        """Feed the next bytes of the file."""
-        if self.sha:
-            self._sha.update(piece)
-        low = max(0, self.crc_begin - self._position)
-        high = min(len(piece), self.crc_end - self._position)
-        if low < high:
-            self.crc = binascii.crc_hqx(piece[low:high], self.crc)
-        self._position += len(piece)
-
-    def hexdigest(self) -> str:
-        """The sha256, or an empty string."""
-        return self._sha.hexdigest() if self.sha else ""

@@ -1,0 +1,85 @@
+"""The sha256 of a file and the checksum of a data set, from the very bytes that are parsed, in a thread beside."""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Self
+
+__all__ = ["Digest"]
+
+Piece = bytes | memoryview
+ALONE = 1 << 20  # bytes of a file that are not worth a thread
+
+
+class Digest:
+    """sha256 of the whole file and, where it states one, the CRC of the data set.
+
+    The thread lives on behind the reading: who asks for the result waits for it.
+
+    Parameters
+    ----------
+    size : bytes to come; few are hashed at once.
+    sha : whether the sha256 is wanted.
+    crc_begin, crc_end : first byte the CRC covers, and one past the last, counted in what is fed; 0 for no CRC.
+    """
+
+    def __init__(self, size: int, *, sha: bool = True, crc_begin: int = 0, crc_end: int = 0) -> None:
+        self.wanted = sha or crc_end > 0
+        self._sha = hashlib.sha256() if sha else None
+        self._crc_begin, self._crc_end = crc_begin, crc_end
+        self._crc = 0
+        self._position = 0
+        self._thread = ThreadPoolExecutor(1, "fcs-digest") if self.wanted and size > ALONE else None
+        self._fed: list[Future[None]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._thread is not None:  # an error kept by the caller keeps no thread alive
+            self._thread.shutdown(wait=False, cancel_futures=kind is not None)
+
+    def feed(self, piece: Piece | Callable[[], Piece], waiting: int | None = None) -> None:
+        """Take the next bytes of the file, or what will give them.
+
+        Parameters
+        ----------
+        waiting : return when at most so many pieces still wait; for callers that use a buffer again.
+        """
+        if self._thread is None:
+            self._update(piece)
+            return
+        self._fed.append(self._thread.submit(self._update, piece))
+        if waiting is not None and len(self._fed) > waiting:
+            self._fed[-1 - waiting].result()
+
+    def _update(self, piece: Piece | Callable[[], Piece]) -> None:
+        raw = piece() if callable(piece) else piece
+        if self._sha is not None:
+            self._sha.update(raw)
+        low = max(0, self._crc_begin - self._position)
+        high = min(len(raw), self._crc_end - self._position)
+        if low < high:
+            self._crc = binascii.crc_hqx(raw[low:high], self._crc)
+        self._position += len(raw)
+
+    def crc(self) -> int:
+        """The CRC of what was fed."""
+        for done in self._fed:
+            done.result()
+        return self._crc
+
+    def sha256(self) -> str | Future[str]:
+        """The sha256, or what it will be; an empty string where it is not wanted. Nothing can be fed behind it."""
+        return self._hexdigest() if self._thread is None else self._thread.submit(self._hexdigest)
+
+    def _hexdigest(self) -> str:
+        for done in self._fed:
+            done.result()  # a piece that failed would leave a hash of something else
+        return self._sha.hexdigest() if self._sha is not None else ""
