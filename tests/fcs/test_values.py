@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import binascii
+import hashlib
+import pickle
 import threading
 from collections.abc import Callable
 

@@ -33,6 +33,7 @@ _COMMANDS = {
     "endpoint": ("treg_gating.cli.endpoint", "Analyse a finished run by treatment arm, after unblinding."),
     "export": ("treg_gating.cli.export", "Write a finished run in another program's format, such as CDISC."),
     "inspect": ("treg_gating.cli.inspect", "Show what an FCS file holds: channels, markers, matrix, warnings."),
+    "convert": ("treg_gating.cli.convert", "Write an FCS file anew as FCS 3.1 float; also one of $DATATYPE A."),
     "templates": ("treg_gating.cli.templates", "List the gating templates that come along; copy one to adapt it."),
     "compensate": ("treg_gating.cli.compensate", "Make a spillover matrix from the sheet's single stains."),
     "methods": ("treg_gating.cli.methods", "Show the gating methods a template can name, with their arguments."),

@@ -30,9 +30,10 @@ ERRORS: dict[str, tuple[str, str]] = {
     "E_MODE": ("histogram data instead of list mode", "Export the file in list mode ($MODE L)"),
     "E_DATATYPE": ("an unknown data type, or a width that does not go with it", _EXPORT),
     "E_ASCII": (
-        "$DATATYPE A: numbers written as text, deprecated since FCS 3.1, are not read",
-        "Export as float ($DATATYPE F)",
+        "$DATATYPE A: numbers written as text, deprecated since FCS 3.1, are read only where that is asked for",
+        "Export as float ($DATATYPE F), convert it (treg-gating convert IN OUT --ascii) or read_fcs(path, ascii=True)",
     ),
+    "E_NUMBER": ("what stands in DATA of $DATATYPE A is not a whole number, or not one a value", _EXPORT),
     "E_BYTEORD": ("a byte order that is neither little nor big endian", _EXPORT),
     "E_RANGE": ("integers beyond what $PnR and $PnB allow; masking would wrap them to small numbers", _EXPORT),
     "E_SPILLOVER": (

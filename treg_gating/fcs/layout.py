@@ -26,19 +26,21 @@ class Layout:
     ----------
     begin : first byte, from the beginning of the data set.
     n_events : number of events.
-    event_bits : bits an event.
+    event_bits : bits an event; 0 where they differ.
     end : one past the last byte of the last segment, where a CRC may stand.
+    text_bytes : bytes of DATA where events are text of any length.
     """
 
     begin: int
     n_events: int
     event_bits: int
     end: int
+    text_bytes: int = 0
 
     @property
     def size(self) -> int:
         """Bytes of DATA."""
-        return (self.n_events * self.event_bits + 7) // 8
+        return (self.n_events * self.event_bits + 7) // 8 or self.text_bytes
 
 
 def supplemental_text(keywords: Keywords, size: int, text: Segment, inspection: Inspection) -> Segment | None:
@@ -91,6 +93,8 @@ def locate_data(
     """
     total = _total(keywords, inspection)
     in_text = _text_pair(keywords, "DATA", inspection)
+    if event_bits == 0:
+        return _free_text(header, in_text, total, others, size, peek, inspection)
     if total == 0 and _empty(header.data) and _empty(in_text):
         return _no_events(header.text, others, event_bits, peek, inspection)
     window = _choose(header, in_text, keywords, total, event_bits, peek, inspection)
@@ -104,6 +108,32 @@ def locate_data(
     end = max(s.end for s in (header.text, exact, *others)) + 1
     _check_end(window, exact, end, size, peek, inspection)
     return Layout(exact.begin, total, event_bits, end)
+
+
+def _free_text(
+    header: Header,
+    in_text: Segment | None,
+    total: int | None,
+    others: Sequence[Segment],
+    size: int,
+    peek: Peek,
+    inspection: Inspection,
+) -> Layout:
+    """Numbers written as text of any length: $TOT does not give the size, so HEADER and TEXT have to agree on it."""
+    window = header.data or in_text
+    if total is None or window is None or (in_text is not None and in_text != window):
+        inspection.refuse(
+            "E_OFFSETS",
+            "numbers of any length need $TOT, and one place for DATA",
+            where="$BEGINDATA",
+            found=f"$TOT {total}, HEADER {header.data}, TEXT {in_text}",
+            expected="the same offsets in HEADER and TEXT",
+        )
+    _check_window(window, window, header, others, size, inspection)
+    _check_gap(header.text, window.begin, others, peek, inspection)
+    end = max(s.end for s in (header.text, window, *others)) + 1
+    _check_end(window, window, end, size, peek, inspection)
+    return Layout(window.begin, total, 0, end, window.size)
 
 
 def _no_events(text: Segment, others: Sequence[Segment], event_bits: int, peek: Peek, inspection: Inspection) -> Layout:

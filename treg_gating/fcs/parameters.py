@@ -17,6 +17,8 @@ _LITTLE, _BIG = "1,2,3,4,5,6,7,8", "8,7,6,5,4,3,2,1"
 MAX_DECADES, MAX_LOG_ZERO = 10.0, 1e6
 MAX_PARAMETERS = 10_000
 MIN_BITS, MAX_BITS = 8, 64  # narrower ones would let a small file ask for a lot of memory
+MAX_CHARACTERS = 64  # of a number written as text; instruments pad
+FREE = 0  # bits of a number written as text of any length
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,8 @@ class Parameter:
     Parameters
     ----------
     channel : name, marker and range.
-    kind : ``"F"``, ``"D"`` or ``"I"``.
-    bits : width of a value.
+    kind : ``"F"``, ``"D"``, ``"I"``, or ``"A"`` for numbers written as text.
+    bits : width of a value; 0 for text of any length.
     decades, log_zero : $PnE of integers on a logarithmic scale; decades 0 is linear.
     gain : what values are divided by.
     """
@@ -90,8 +92,14 @@ def byte_order(keywords: Keywords, widest: int, inspection: Inspection) -> str:
     return "<" if value == little else ">"
 
 
-def read_parameters(keywords: Keywords, version: str, inspection: Inspection) -> tuple[Parameter, ...]:
+def read_parameters(
+    keywords: Keywords, version: str, inspection: Inspection, *, ascii: bool = False
+) -> tuple[Parameter, ...]:
     """Describe the parameters 1 to $PAR.
+
+    Parameters
+    ----------
+    ascii : whether numbers written as text ($DATATYPE A) are asked for.
 
     Raises
     ------
@@ -106,6 +114,14 @@ def read_parameters(keywords: Keywords, version: str, inspection: Inspection) ->
             "E_PARAMETER", "not every parameter has a name", where="$PAR", found=f"$PAR {shown(count)}, {present} names"
         )
     kind = _kind(keywords, "$DATATYPE", inspection)
+    if kind == "A" and not ascii:
+        inspection.refuse(
+            "E_ASCII",
+            "numbers written as text are not supported unless they are asked for",
+            where="$DATATYPE",
+            found="A",
+            expected="F, D or I",
+        )
     parameters = tuple(_parameter(keywords, i, kind, version, inspection) for i in range(1, count + 1))
     _check_names(parameters, inspection)
     _check_scales(keywords, parameters, version, inspection)
@@ -116,34 +132,23 @@ def read_parameters(keywords: Keywords, version: str, inspection: Inspection) ->
 
 
 def _kind(keywords: Keywords, key: str, inspection: Inspection) -> str:
-    kind = _word(keywords, key, ["F", "D", "I", "A"], "E_DATATYPE", inspection)
-    if kind == "A":
-        inspection.refuse("E_ASCII", "numbers written as text are not read", where=key, found="A", expected="F, D or I")
-    return kind
+    return _word(keywords, key, ["F", "D", "I", "A"], "E_DATATYPE", inspection)
 
 
 def _parameter(keywords: Keywords, i: int, kind: str, version: str, inspection: Inspection) -> Parameter:
     p = f"$P{i}"
     if keywords.get(p + "DATATYPE", "").strip():
         own = _kind(keywords, p + "DATATYPE", inspection)
-        if version != "FCS3.2" and own != kind:
+        if (version != "FCS3.2" or "A" in {own, kind}) and own != kind:
             inspection.refuse(
                 "E_DATATYPE",
-                f"a type of its own, which {version} does not know",
+                f"a type of its own, which {version} does not know beside {kind}",
                 where=p + "DATATYPE",
                 found=own,
                 expected=kind,
             )
         kind = own
-    bits = inspection.integer(required(keywords, p + "B", inspection), p + "B")
-    if bits != _WIDTHS.get(kind, bits) or not MIN_BITS <= bits <= MAX_BITS:
-        inspection.refuse(
-            "E_DATATYPE",
-            f"a width that does not go with data type {kind}",
-            where=p + "B",
-            found=f"{bits} bits",
-            expected=f"{_WIDTHS[kind]} bits" if kind in _WIDTHS else "8 to 64 bits",
-        )
+    bits = _bits(keywords, p + "B", kind, inspection)
     channel = Channel(
         _label(keywords, p + "N", inspection),
         _label(keywords, p + "S", inspection),
@@ -162,6 +167,25 @@ def _parameter(keywords: Keywords, i: int, kind: str, version: str, inspection: 
     return Parameter(channel, kind, bits, decades, log_zero, gain)
 
 
+def _bits(keywords: Keywords, key: str, kind: str, inspection: Inspection) -> int:
+    """$PnB in bits; of text it counts characters, or is ``*`` for any number of them."""
+    raw = required(keywords, key, inspection)
+    if kind == "A" and raw.strip() == "*":
+        return FREE
+    width = inspection.integer(raw, key)
+    low, high = (1, MAX_CHARACTERS) if kind == "A" else (MIN_BITS, MAX_BITS)
+    unit = "characters or *" if kind == "A" else "bits"
+    if width != _WIDTHS.get(kind, width) or not low <= width <= high:
+        inspection.refuse(
+            "E_DATATYPE",
+            f"a width that does not go with data type {kind}",
+            where=key,
+            found=f"{width}",
+            expected=f"{_WIDTHS[kind]} bits" if kind in _WIDTHS else f"{low} to {high} {unit}",
+        )
+    return 8 * width if kind == "A" else width
+
+
 def _label(keywords: Keywords, key: str, inspection: Inspection) -> str:
     raw = required(keywords, key, inspection) if key.endswith("N") else keywords.get(key, "")
     label = raw.strip()
@@ -172,12 +196,12 @@ def _label(keywords: Keywords, key: str, inspection: Inspection) -> str:
 
 def _range(keywords: Keywords, key: str, kind: str, bits: int, inspection: Inspection) -> float | None:
     largest = inspection.number(required(keywords, key, inspection), key)
-    if kind == "I":
+    if kind in "IA":
         if largest < 1:
             inspection.refuse(
                 "E_RANGE", "a range that leaves no value", where=key, found=f"{largest:g}", expected="≥ 1"
             )
-        if largest > 2.0**bits:
+        if kind == "I" and largest > 2.0**bits:
             inspection.warn("W_RANGE", f"{key} is {largest:g}, more than {bits} bits can hold")
     elif largest <= 0:
         inspection.warn("W_RANGE", f"a range of {largest:g} was not used", key)
@@ -204,7 +228,7 @@ def _amplification(keywords: Keywords, key: str, kind: str, inspection: Inspecti
         if log_zero:
             inspection.warn("W_AMPLIFICATION", f"{shown(raw)} was read as linear", key)
         return 0.0, 0.0
-    if kind != "I":
+    if kind not in "IA":
         inspection.warn("W_AMPLIFICATION", f"{shown(raw)} stands on data that are not integers; not applied", key)
         return 0.0, 0.0
     if log_zero == 0:
@@ -247,7 +271,7 @@ def _check_scales(keywords: Keywords, parameters: Sequence[Parameter], version: 
     without = [f"$P{i}E" for i in range(1, len(parameters) + 1) if f"$P{i}E" not in keywords]
     if not without:
         return
-    integers = [key for key in without if parameters[int(key[2:-1]) - 1].kind == "I"]
+    integers = [key for key in without if parameters[int(key[2:-1]) - 1].kind in "IA"]
     if integers and (len(without) < len(parameters) or version != "FCS2.0"):
         inspection.refuse(
             "E_KEYWORD",

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from treg_gating.fcs.ascii import decode_text, text_bits
 from treg_gating.fcs.data import Data, decode_events
 from treg_gating.fcs.datasets import check_hidden, choose_dataset
 from treg_gating.fcs.decoder import Decoder, event_bits
@@ -85,6 +86,7 @@ def read_header(
     *,
     max_bytes: int = DEFAULT_MAX_BYTES,
     ignore_spillover: bool = False,
+    ascii: bool = False,
 ) -> FCSHeader:
     """Read what an FCS file says about a data set, without its events.
 
@@ -94,6 +96,7 @@ def read_header(
     dataset : which data set, counted from 1; needed where the file holds several.
     max_bytes : refuse larger files.
     ignore_spillover : do not read the file's matrix (a warning says so).
+    ascii : accept $DATATYPE A, as :func:`read_fcs`.
 
     Raises
     ------
@@ -101,7 +104,7 @@ def read_header(
     """
     inspection = Inspection(os.fspath(path))
     with open_source(inspection.path, max_bytes, inspection) as source:
-        found = _describe(source, dataset, ignore_spillover, inspection)
+        found = _describe(source, dataset, inspection, ignore_spillover=ignore_spillover, ascii=ascii)
     return FCSHeader(
         inspection.path, found.header.version, found.channels, found.layout.n_events, found.keywords, found.spillover,
         inspection.warnings, found.number, found.of, found.state,
@@ -116,6 +119,7 @@ def read_fcs(
     max_bytes: int = DEFAULT_MAX_BYTES,
     digest: bool = True,
     ignore_spillover: bool = False,
+    ascii: bool = False,
 ) -> Sample:
     """Read one data set of an FCS file, or refuse it with a reason.
 
@@ -127,6 +131,7 @@ def read_fcs(
     max_bytes : refuse larger files.
     digest : compute the sha256 of the file from the bytes that are parsed.
     ignore_spillover : do not read the file's matrix (a warning says so).
+    ascii : read numbers written as text ($DATATYPE A, deprecated since FCS 3.1) too; refused without it.
 
     Returns
     -------
@@ -142,7 +147,7 @@ def read_fcs(
     """
     inspection = Inspection(os.fspath(path))
     with open_source(inspection.path, max_bytes, inspection) as source:
-        found = _describe(source, dataset, ignore_spillover, inspection)
+        found = _describe(source, dataset, inspection, ignore_spillover=ignore_spillover, ascii=ascii)
         wanted = _wanted(found.channels, channels, inspection)
         stated = _stated_crc(source, found, inspection)
         begin, end = found.origin + found.layout.begin, found.origin + found.layout.end
@@ -150,7 +155,10 @@ def read_fcs(
         with Digest(source.size, sha=digest, crc_begin=found.origin, crc_end=covered) as check:
             _feed(source, 0, begin, check, inspection)
             data = Data(source, begin, found.layout, Decoder(found.parameters, found.order), found.step)
-            events = decode_events(data, wanted, check, inspection)
+            if found.parameters[0].kind == "A":
+                events = decode_text(data, wanted, check, inspection)
+            else:
+                events = decode_events(data, wanted, check, inspection)
             _feed(source, begin + found.layout.size, source.size, check, inspection)
             source.check_unchanged(inspection)
             if stated is not None and stated != check.crc():
@@ -168,7 +176,9 @@ def read_fcs(
     )  # fmt: skip
 
 
-def _describe(source: Source, dataset: int | None, ignore_spillover: bool, inspection: Inspection) -> _Description:
+def _describe(
+    source: Source, dataset: int | None, inspection: Inspection, *, ignore_spillover: bool, ascii: bool
+) -> _Description:
     origin, number, of, size = choose_dataset(source, dataset, inspection)
     header = parse_header(source.parse(origin, HEADER_BYTES), inspection)
     keywords = read_text(source, origin, header, size, inspection)
@@ -180,13 +190,16 @@ def _describe(source: Source, dataset: int | None, ignore_spillover: bool, inspe
     elif stext is not None:
         _merge_supplement(keywords, source, origin, header, stext, inspection)
     check_mode(keywords, header.version, inspection)
-    parameters = read_parameters(keywords, header.version, inspection)
-    order = byte_order(keywords, max(parameter.bits for parameter in parameters), inspection)
-    _check_widths(parameters, order, inspection)
+    parameters = read_parameters(keywords, header.version, inspection, ascii=ascii)
+    if parameters[0].kind == "A":
+        order = ""
+    else:
+        order = byte_order(keywords, max(parameter.bits for parameter in parameters), inspection)
+        _check_widths(parameters, order, inspection)
     layout = locate_data(
         header,
         keywords,
-        event_bits(parameters),
+        text_bits(parameters, inspection) if parameters[0].kind == "A" else event_bits(parameters),
         others,
         size,
         lambda at, length: source.peek(origin + at, max(0, min(length, size - at))),

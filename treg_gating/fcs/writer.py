@@ -18,7 +18,7 @@ from treg_gating.fcs.inspection import Inspection, shown
 from treg_gating.fcs.layout import LAST_HEADER_OFFSET
 from treg_gating.sample import Channel, Spillover
 
-__all__ = ["write_fcs"]
+__all__ = ["is_own", "write_fcs"]
 
 DEFAULT_RANGE = 262144
 ROWS = 1 << 16
@@ -27,6 +27,11 @@ _OWN = re.compile(
     r"\$(BEGIN|END)(DATA|ANALYSIS|STEXT)|\$(BYTEORD|DATATYPE|MODE|NEXTDATA|PAR|TOT|TIMESTEP|SPILLOVER)|\$P[0-9]+[BEGNRS]"
     r"|\$P[0-9]+DATATYPE|SPILL|SPILLOVER|\$COMP"
 )
+
+
+def is_own(key: str) -> bool:
+    """Whether a keyword describes how events are stored, so that the writer sets it itself."""
+    return _OWN.fullmatch(key.upper()) is not None
 
 
 def write_fcs(
@@ -151,7 +156,7 @@ def _pairs(
     taken = {key for key, _ in pairs}
     for key, value in keywords.items():
         name = key.upper()
-        if _OWN.fullmatch(name) or name in taken:
+        if is_own(name) or name in taken:
             inspection.refuse("E_WRITE", "a keyword the writer sets itself, or given twice", where=shown(key))
         taken.add(name)
         pairs.append((name, value))
