@@ -1,11 +1,11 @@
 """Spillover from single stains against known and published matrices.
 
-    python benchmarks/spillover.py [--shared ../shared] [--picture folder]
+    python benchmarks/spillover.py [--shared ../shared] [--picture folder] [--docs docs]
 
 Simulated: single stains of several panels, batches and numbers of positives; the largest error of any element. Real:
 the six mouse stains of ``compensation_controls`` against the matrix published with them, every element that is more
-than 0.02 apart, and what either matrix leaves between the medians of positives and negatives. ``--picture`` draws the
-controls, and the stained sample under both matrices.
+than 0.02 apart, and what either matrix leaves between the medians of positives and negatives. ``--docs`` draws the
+controls before and after, both matrices, where they differ and why, and the stained sample under both.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from spillover_pictures import draw
 
 from treg_gating.compensation import read_spillover_csv
 from treg_gating.fcs import read_fcs
 from treg_gating.report.spillover_page import spillover_page
-from treg_gating.sample import Sample, Spillover
 from treg_gating.simulate import PRESETS, simulate_single_stains
-from treg_gating.spillover import SingleStain, SpilloverFit, fit_spillover
+from treg_gating.spillover import SingleStain, fit_spillover
 
 REAL = {
     "FITC": "Alexa Fluor 488-A",
@@ -52,7 +52,7 @@ def simulated() -> None:
             print(f"| {preset}, {seed} | {min(counts)}–{max(counts)} | {errors[0]:.4f} | {errors[1]:.4f} |")
 
 
-def real(folder: Path, picture: Path | None) -> None:
+def real(folder: Path, picture: Path | None, docs: Path | None) -> None:
     """The mouse controls against the published matrix."""
     published = read_spillover_csv(folder / "Compensation-Spillover-Matrix.csv")
     names = published.channels
@@ -76,38 +76,23 @@ def real(folder: Path, picture: Path | None) -> None:
     if picture is not None:
         picture.mkdir(parents=True, exist_ok=True)
         (picture / "controls.html").write_text(spillover_page(fit, "Mouse single stains"), encoding="utf-8")
-        _both(read_fcs(folder / "stained_Activation_1.fcs"), fit, published, picture / "stained.png")
-
-
-def _both(sample: Sample, fit: SpilloverFit, published: Spillover, path: Path) -> None:
-    """The stained sample on pairs of stained detectors, under our matrix and the published one."""
-    from matplotlib.figure import Figure
-
-    names = published.channels
-    raw = np.stack([sample.column(name).astype(np.float64) for name in names], axis=1)
-    own = [names.index(detector) for detector in REAL.values()]
-    pairs = [(a, b) for k, a in enumerate(own) for b in own[k + 1 :]]
-    figure = Figure(figsize=(2 * len(pairs), 4.4), dpi=70, layout="constrained")
-    grid = figure.subplots(2, len(pairs))
-    for axes, matrix, title in zip(grid, (fit.spillover, published), ("ours", "published"), strict=True):
-        shown = np.arcsinh(raw @ matrix.inverse / 150)
-        for axis, (a, b) in zip(axes, pairs, strict=True):
-            axis.hist2d(shown[:, a], shown[:, b], bins=100, range=[(-4, 8)] * 2, norm="log")
-            axis.set(xticks=[], yticks=[], xlabel=names[a], ylabel=names[b])
-        axes[0].set_title(title)
-    figure.savefig(path)
+    if docs is not None:
+        draw(fit, published, read_fcs(folder / "stained_Activation_1.fcs"), docs / "images")
 
 
 def main() -> None:
     """Run both."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[1].parent / "shared")
-    parser.add_argument("--picture", type=Path)
+    parser.add_argument("--picture", type=Path, help="folder for the page of 'compensate --report'")
+    parser.add_argument("--docs", type=Path, help="folder of the documentation, for images/compensation_*.png")
+    parser.add_argument("--real", action="store_true", help="the real controls alone")
     arguments = parser.parse_args()
-    simulated()
+    if not arguments.real:
+        simulated()
     folder = arguments.shared / "data" / "compensation_controls"
     if folder.is_dir():
-        real(folder, arguments.picture)
+        real(folder, arguments.picture, arguments.docs)
     else:
         print(f"\nNo real controls: {folder} is not there.")
 
