@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from treg_gating.gating.gates import Interval
+from treg_gating.gating.gates import HalfPlane, Interval
 from treg_gating.gating.results import FittedGate, GatePicture, GateStatus, PopulationCount, SampleResult
 from treg_gating.levey_jennings import control_violations, series_of, westgard
 
@@ -73,6 +75,22 @@ def test_medians_and_spreads_come_from_the_density():
     assert points["treg % of cd4_t"].value == pytest.approx(5.0)
     assert points["FOXP3 MFI of treg"].value == 900.0
     assert points["CD3 positive median"].n == pytest.approx(4_000, abs=2)
+
+
+def test_a_line_on_two_markers_has_two_sides_of_each():
+    """Tregs high on CD25 and low on CD127, cut by the diagonal between them and the others."""
+    rng = np.random.default_rng(3)
+    values = np.concatenate([rng.normal((0.3, 0.7), 0.04, (9_000, 2)), rng.normal((0.7, 0.3), 0.04, (1_000, 2))])
+    counts = np.histogram2d(*values.T, 64, ((-0.25, 1.0),) * 2)[0].astype(np.uint32)
+    slanted = HalfPlane(("CD25", "CD127"), (0.8, -0.6), 0.1)
+    gate = FittedGate("t", "cd4_t", "+", slanted, GateStatus.FITTED, "aligned_mixture")
+    picture = GatePicture("t", "cd4_t", ("CD25", "CD127"), (-0.25, -0.25), (1.0, 1.0), counts)
+    made = replace(_result("a"), gates=(gate,), pictures=(picture,))
+    points = {p.quantity: p for p in series_of([made], "treg", "cd4_t")}
+    expected = {"CD25 positive": 0.7, "CD25 negative": 0.3, "CD127 negative": 0.3, "CD127 positive": 0.7}
+    for quantity, place in expected.items():
+        assert points[f"{quantity} median"].value == pytest.approx(place, abs=0.01)
+    assert points["CD25 positive median"].n == points["CD127 negative median"].n == 1_000
 
 
 def test_not_estimable_is_nan_and_failed_tubes_are_left_out():

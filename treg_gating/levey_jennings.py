@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.gating.gates import Interval
+from treg_gating.gating.gates import HalfPlane, Interval
 from treg_gating.gating.results import FittedGate, GatePicture, SampleResult
 
 __all__ = ["MIN_POINTS", "Point", "Violation", "control_violations", "series_of", "westgard"]
@@ -85,9 +85,9 @@ def _points(result: SampleResult, numerator: str, denominator: str) -> Iterable[
     identity = (result.tube_id, result.subject, result.visit, result.batch, result.role, result.acquired)
     gates = {gate.population: gate for gate in result.gates}
     for picture in result.pictures:
-        for side, counts in _sides(picture, gates.get(picture.population)).items():
-            n, where = int(counts.sum()), f"{picture.dims[0]} {side}"
-            middle, spread = _middle_and_spread(counts, picture.low[0], picture.high[0])
+        for (axis, side), counts in _sides(picture, gates.get(picture.population)).items():
+            n, where = int(counts.sum()), f"{picture.dims[axis]} {side}"
+            middle, spread = _middle_and_spread(counts, picture.low[axis], picture.high[axis])
             yield Point(*identity, f"{where} median", middle, "gate units", n)
             yield Point(*identity, f"{where} robust SD", spread, "gate units", n)
     top, bottom = result.count(numerator), result.count(denominator)
@@ -98,18 +98,31 @@ def _points(result: SampleResult, numerator: str, denominator: str) -> Iterable[
         yield Point(*identity, f"{marker} MFI of {numerator}", value, "a.u.", (top.n or 0) if top else 0)
 
 
-def _sides(picture: GatePicture, gate: FittedGate | None) -> dict[str, NDArray[np.float64]]:
-    """Counts below and above the cut of a gate on one marker; empty for any other gate."""
-    if gate is None or not isinstance(gate.gate, Interval) or picture.counts.ndim != 1:
-        return {}
-    finite = [bound for bound in (gate.gate.low, gate.gate.high) if np.isfinite(bound)]
-    if len(finite) != 1 or picture.dims[0].startswith(("FSC", "SSC")):
+def _sides(picture: GatePicture, gate: FittedGate | None) -> dict[tuple[int, str], NDArray[np.float64]]:
+    """Counts along a dimension, by its place and the side of the gate, of a cut on one marker or a line on two.
+
+    Empty for any other gate, and for scatter.
+    """
+    if gate is None or picture.dims[0].startswith(("FSC", "SSC")) or getattr(gate.gate, "dims", ()) != picture.dims:
         return {}
     counts = picture.counts.astype(np.float64)
-    width = (picture.high[0] - picture.low[0]) / len(counts)
-    edges = picture.low[0] + width * np.arange(len(counts) + 1)
-    below = np.clip((finite[0] - edges[:-1]) / width, 0.0, 1.0)  # the bin of the cut is divided
-    return {"negative": counts * below, "positive": counts * (1 - below)}
+    edges = [np.linspace(a, b, n + 1) for a, b, n in zip(picture.low, picture.high, counts.shape, strict=True)]
+    if isinstance(gate.gate, HalfPlane):
+        x, y = ((ends[:-1] + ends[1:]) / 2 for ends in edges)
+        inside = gate.gate.normal[0] * x[:, np.newaxis] + gate.gate.normal[1] * y >= gate.gate.offset
+        names = [("positive", "negative") if part > 0 else ("negative", "positive") for part in gate.gate.normal]
+        return {
+            (axis, side): np.where(mask, counts, 0.0).sum(axis=1 - axis)
+            for axis in (0, 1)
+            for side, mask in zip(names[axis], (inside, ~inside), strict=True)
+        }
+    bounds = (gate.gate.low, gate.gate.high) if isinstance(gate.gate, Interval) else ()
+    finite = [bound for bound in bounds if np.isfinite(bound)]
+    if len(finite) != 1:
+        return {}
+    width = edges[0][1] - edges[0][0]
+    below = np.clip((finite[0] - edges[0][:-1]) / width, 0.0, 1.0)  # the bin of the cut is divided
+    return {(0, "negative"): counts * below, (0, "positive"): counts * (1 - below)}
 
 
 def _middle_and_spread(counts: NDArray[np.float64], low: float, high: float) -> tuple[float, float]:
