@@ -10,6 +10,7 @@ import pytest
 from treg_gating.errors import GateFitError
 from treg_gating.gating.consensus import (
     CONTROL_DENSITIES,
+    MOST_TEACHERS,
     Consensus,
     Member,
     learn_cohort,
@@ -17,8 +18,10 @@ from treg_gating.gating.consensus import (
 )
 from treg_gating.gating.gate_numbers import from_vector, to_vector
 from treg_gating.gating.gates import Ellipse, Gate, Interval, Polygon, Rectangle
+from treg_gating.gating.method import Learner
+from treg_gating.gating.methods.aligned_mixture import AlignedMixture
 from treg_gating.gating.results import FittedGate, GateStatus
-from treg_gating.gating.template import GateStep, GatingTemplate
+from treg_gating.gating.template import GateStep, GatingTemplate, load_template
 
 Template = Callable[..., GatingTemplate]
 
@@ -266,3 +269,30 @@ def test_a_polygon_has_no_consensus() -> None:
     triangle = Polygon(("A", "B"), ((0, 0), (1, 0), (0, 1)))
     with pytest.raises(GateFitError, match="Polygon gates have no consensus"):
         to_vector(triangle)
+
+
+def test_mixtures_of_a_large_cohort_are_learnt_on_a_spread_of_its_tubes_and_gates_on_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[list[str]] = []
+
+    def pool(self: AlignedMixture, learners: Sequence[Learner]) -> dict[str, object]:
+        asked.append([learner.tube_id for learner in learners])
+        return {"notes": []}
+
+    monkeypatch.setattr(AlignedMixture, "pool", pool)
+    template = load_template("treg_foxp3")
+    summaries = {f"{name}/aligned_mixture": {"columns": [], "counts": []} for name in ("cd25_cd127low", "treg")}
+    tubes = [
+        Member(f"t{i:04}", str(i % 4), "sample", "", True, {"t_cells": fitted(0.4)}, summaries)
+        for i in range(3 * MOST_TEACHERS + 1)
+    ]
+    cohort = learn_cohort(template, tubes)
+    assert cohort.consensus["t_cells"].tubes == len(tubes)
+    assert {len(names) for names in asked} == {MOST_TEACHERS}
+    for batch in range(4):  # also where the number of the tube tells its batch
+        assert 15 <= sum(int(name[1:]) % 4 == batch for name in asked[0]) <= 45
+    assert f"mixtures were learnt on {MOST_TEACHERS} of 361 tubes, chosen by lot" in cohort.notes
+    asked.clear()
+    learn_cohort(template, tubes[:MOST_TEACHERS])
+    assert {len(names) for names in asked} == {MOST_TEACHERS}

@@ -5,6 +5,7 @@ The consensus is learnt on baseline samples and control donors only, so that tre
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,6 +27,7 @@ __all__ = ["CONTROL_DENSITIES", "CohortGates", "Consensus", "Member", "learn_coh
 SHARED = frozenset({"shrink", "batch", "study", "landmark"})  # shares that have a consensus gate
 OUTLIER_SD = 3.0
 LEAST_TUBES_FOR_OUTLIERS = 5
+MOST_TEACHERS = 120  # a mixture of more tubes costs time and hardly moves
 CONTROL_DENSITIES = "control densities"  # key among a tube's summaries; the others are population/rule
 FLOOR = 0.01  # gate units (ellipses: of their own size): closer than this is never an outlier
 
@@ -101,6 +103,9 @@ def learn_cohort(template: GatingTemplate, members: Sequence[Member]) -> CohortG
     stained = [(m.tube_id, m.batch, m.summaries) for m in ordered if m.role in {"sample", "control"}]
     weak = weak_stains(template, stained)
     teachers = [member for member in learners if member.tube_id not in weak] or learners
+    if len(teachers) > MOST_TEACHERS:
+        notes.append(f"mixtures were learnt on {MOST_TEACHERS} of {len(teachers)} tubes, chosen by lot")
+        teachers = sorted(teachers, key=_lot)[:MOST_TEACHERS]
     if weak:
         notes.append(f"a stain may have failed in {len(weak)} tube(s): {', '.join(sorted(weak))}")
     consensus: dict[str, Consensus] = {}
@@ -125,6 +130,11 @@ def learn_cohort(template: GatingTemplate, members: Sequence[Member]) -> CohortG
     if len(learners) == 1:
         notes.append("one tube to learn from: its own gates are the consensus")
     return CohortGates(consensus, models, tuple(dict.fromkeys(notes)), _controls(ordered), weak)
+
+
+def _lot(member: Member) -> str:
+    """The same for the same tube, and blind to how tubes are numbered, batches and visits."""
+    return hashlib.sha256(member.tube_id.encode()).hexdigest()
 
 
 def _controls(members: Sequence[Member]) -> dict[str, dict[str, NDArray[Any]]]:

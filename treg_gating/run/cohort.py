@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from treg_gating.errors import RunStateError, TregGatingError
-from treg_gating.gating.results import SampleFit
 from treg_gating.run.changes import (
     COHORT_MOVED,
     Asked,
@@ -32,6 +31,7 @@ from treg_gating.run.order import RunOrder
 from treg_gating.run.plan import plan_of
 from treg_gating.run.progress import Progress, log_to
 from treg_gating.run.review_stage import ReviewStage, fitted_results
+from treg_gating.run.shelves import FitShelf, SecondJobs
 from treg_gating.run.stored import Stored
 from treg_gating.samplesheet import Role, Tube
 
@@ -146,10 +146,11 @@ class _Run:
         for tube_id, known in self.known.items():
             if not known.sha256:
                 continue
-            known.fit = self.ledger.fit(_first_key(known))
-            failure = self.ledger.result(_first_key(known)) if known.fit is None else None
+            fit = self.ledger.fit(_first_key(known))
+            known.fit = fit.named if fit else None
+            failure = self.ledger.result(_first_key(known)) if fit is None else None
             if failure is not None and failure.final:
-                failures.append((tube_id, failure))
+                failures.append((tube_id, failure.named))
         fits = [(tube_id, known.fit) for tube_id, known in self.known.items() if known.fit is not None]
         self.ledger.take_over(self.name, fits, failures)
         finished = {tube_id for tube_id, _ in (*fits, *failures)}
@@ -166,15 +167,16 @@ class _Run:
             known.sha256 = outcome.sha256
             if outcome.kind == "done" and outcome.payload is not None:
                 key = _first_key(known)
-                known.fit = Stored(key, known.setting_key, known.sha256, outcome.payload)
-                self.ledger.commit_fit(self.name, outcome.tube_id, known.fit)
+                fit = Stored(key, known.setting_key, known.sha256, outcome.payload)
+                self.ledger.commit_fit(self.name, outcome.tube_id, fit)
+                known.fit = fit.named
             else:
                 self._commit(known, _first_key(known), outcome)
             self._tell(outcome)
 
     def _second(self, engine: Engine) -> None:
         fitted = {tube_id: known for tube_id, known in self.known.items() if known.fit is not None}
-        fits: dict[str, SampleFit] = {name: decode(known.fit.payload) for name, known in fitted.items() if known.fit}
+        fits = FitShelf(self.ledger, {tube_id: known.fit.key for tube_id, known in fitted.items() if known.fit})
         self.progress.say("Comparing gates over the cohort")
         tubes = [known.tube for known in fitted.values()]
         cohort = load_pipeline(self.order.pipeline).between_passes(tubes, fits, self.order.settings)
@@ -185,9 +187,9 @@ class _Run:
         self.ledger.keep_cohort(self.name, encode(learned))
         why = self._explain(todo, learned)
         self.progress.stage("Gating and counting", len(due), len(due) - len(todo))
-        jobs = [Job(known.tube, "second", known.fit.payload, known.sha256) for known in todo if known.fit]
+        jobs = SecondJobs(self.ledger, [(known.tube, known.fit.key, known.sha256) for known in todo if known.fit])
         shared = Shared(self.order.pipeline, self.order.settings, cohort)
-        self.ledger.mark_running(self.name, [job.tube.tube_id for job in jobs])
+        self.ledger.mark_running(self.name, [known.tube.tube_id for known in todo])
         for outcome in run_stage(engine, jobs, shared, self.order.limits):
             self._check_version(outcome)
             known = self.known[outcome.tube_id]
@@ -224,7 +226,7 @@ class _Run:
         for known in due:
             found = self.ledger.result(_second_key(known, cohort_key))
             if found is not None and known.tube.tube_id not in kept:
-                kept[known.tube.tube_id] = found
+                kept[known.tube.tube_id] = found.named
         self.ledger.take_over(self.name, results=list(kept.items()))
         return [known for known in due if known.tube.tube_id not in kept], older
 
@@ -235,7 +237,7 @@ class _Run:
         before = fitted_results(self.ledger, self.last.run)
         same = [known.tube.tube_id for known in due if known.sha256 == self.before.files.get(known.tube.tube_id)]
         return {
-            tube_id: before[tube_id]
+            tube_id: before[tube_id].named
             for tube_id in same
             if tube_id in before and before[tube_id].final and not self.now.of_tube(self.before, tube_id)
         }

@@ -72,16 +72,16 @@ def run_stage(engine: Engine, jobs: Sequence[Job], shared: Shared, limits: Limit
     Nothing else runs beside such a tube, so when its process is lost again, it is the tube's doing (or a stranger's
     at each of three tries).
     """
-    suspects: list[Job] = []
-    by_tube = {job.tube.tube_id: job for job in jobs}
+    suspects: set[str] = set()
     for outcome in engine.outcomes(jobs, shared, limits):
         if outcome.kind == "lost":
             log.warning("%s: %s; it is tried again later, alone", outcome.tube_id, outcome.reason)
-            suspects.append(by_tube[outcome.tube_id])
+            suspects.add(outcome.tube_id)
         else:
             yield outcome
-    for job in suspects:
-        yield _alone(engine, job, shared, limits)
+    for job in jobs if suspects else ():
+        if job.tube.tube_id in suspects:
+            yield _alone(engine, job, shared, limits)
 
 
 def _alone(engine: Engine, job: Job, shared: Shared, limits: Limits) -> Outcome:
@@ -198,7 +198,7 @@ class Batches:
     """Tubes in tasks of at least `_TASK_SECONDS`, by the time that tubes have taken so far; one a task until then."""
 
     def __init__(self, jobs: Sequence[Job], threads: int) -> None:
-        self._jobs = list(jobs)
+        self._jobs = jobs  # not copied: a job may be made only when its turn comes
         self._threads = threads
         self._next = 0
         self._seconds, self._tubes = 0.0, 0
@@ -216,7 +216,7 @@ class Batches:
             raise StopIteration
         left = len(self._jobs) - self._next
         size = min(self._fitting(), max(1, left // (4 * self._threads)))  # at the end every thread shall have some
-        batch = self._jobs[self._next : self._next + size]
+        batch = list(self._jobs[self._next : self._next + size])
         self._next += size
         return batch
 

@@ -23,6 +23,7 @@ from treg_gating.run.ledger import OUTPUT_MADE_AGAIN, Ledger
 from treg_gating.run.outputs import write_json, write_tables
 from treg_gating.run.plan import study_summary
 from treg_gating.run.record import EndpointRow, RunRecord
+from treg_gating.run.shelves import ResultShelf, Values
 from treg_gating.run.stored import RunRow
 
 __all__ = [
@@ -135,9 +136,7 @@ def record_of(ledger: Ledger, row: RunRow, ended: str) -> RunRecord:
     """The record of a run, from the ledger alone."""
     plan = decode(row.plan)
     cohort = decode(row.cohort) if row.cohort.text else {"notes": (), "consensus": {}}
-    results: dict[str, SampleResult] = {
-        tube_id: decode(stored.payload) for tube_id, stored in ledger.results_of(row.run).items()
-    }
+    results = ResultShelf(ledger.results_of(row.run))
     endpoint = endpoint_table(results, plan["tubes"], plan["study"], plan["template"], row.code)
     others = other_tubes(results, plan["tubes"], plan["study"], plan["template"], row.code)
     consensus = {name: None if gate is None else gate_to_dict(gate) for name, gate in cohort["consensus"].items()}
@@ -150,7 +149,7 @@ def record_of(ledger: Ledger, row: RunRow, ended: str) -> RunRecord:
         study_assumed=" ".join(plan["study"].notes) if plan["study"].assumed else "",
         set_aside=plan["set_aside"],
         notes=(*plan["notes"], *cohort["notes"]),
-        samples=tuple(results.values()),
+        samples=Values(results),
         endpoint=tuple(endpoint),
         consensus=consensus,
         settings={

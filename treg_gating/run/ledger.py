@@ -18,6 +18,7 @@ from treg_gating.run import audit, decisions
 from treg_gating.run.codec import Payload
 from treg_gating.run.decisions import Decision
 from treg_gating.run.ledger_file import LEDGER_NAME, LedgerFile
+from treg_gating.run.shelves import StoredShelf
 from treg_gating.run.stored import RunRow, Stored, text_digest
 
 __all__ = ["LEDGER_NAME", "OUTPUT_MADE_AGAIN", "Ledger"]
@@ -197,12 +198,13 @@ class Ledger(LedgerFile):
             return None
         return Stored(row[0], row[1], row[2], Payload(row[3], row[4]), row[5], bool(row[6]))
 
-    def results_of(self, run: str) -> dict[str, Stored]:
-        """Results that a run ended with, by tube, in the order of the sheet."""
-        query = "SELECT tube_id, result_key FROM samples WHERE run = ? AND result_key != '' ORDER BY position"
+    def results_of(self, run: str) -> Mapping[str, Stored]:
+        """Results that a run ended with, by tube, in the order of the sheet; read when asked."""
+        query = (
+            "SELECT tube_id, result_key FROM samples JOIN results ON key = result_key WHERE run = ? ORDER BY position"
+        )
         with self._errors():
-            rows = self.connection.execute(query, (run,)).fetchall()
-        return {tube_id: stored for tube_id, key in rows if (stored := self.result(key)) is not None}
+            return StoredShelf(self, dict(self.connection.execute(query, (run,))))
 
     def roster_of(self, run: str) -> list[tuple[str, str, str, str]]:
         """(tube_id, setting_key, sha256, state) of a run's tubes in the order of the sheet."""

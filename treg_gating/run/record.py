@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from treg_gating.gating.results import SampleResult
 
@@ -94,7 +94,7 @@ class RunRecord:
     study_assumed : a sentence where the study was not given and had to be assumed; empty otherwise.
     set_aside : columns of the sample sheet that were not read (arm, treatment), by name.
     notes : sentences the run must say, such as "no baseline visit: consensus over all samples".
-    samples : results of every tube, in the order of the sheet.
+    samples : results of every tube, in the order of the sheet; those of a run are read from its ledger when asked.
     endpoint : rows of endpoint.csv, in its order.
     other_tubes : rows of other_tubes.csv: sample tubes that count for no planned visit.
     consensus : by population, the cohort's gate as :func:`treg_gating.gating.gates.gate_to_dict` gives it,
@@ -110,7 +110,7 @@ class RunRecord:
     study_assumed: str = ""
     set_aside: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    samples: tuple[SampleResult, ...] = ()
+    samples: Sequence[SampleResult] = ()
     endpoint: tuple[EndpointRow, ...] = ()
     consensus: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -69,7 +69,7 @@ def rerun(
         try:
             ledger.keep_cohort(name, row.cohort)
             fitted = fitted_results(ledger, row.run)
-            ledger.take_over(name, results=list(fitted.items()))
+            ledger.take_over(name, results=[(tube_id, stored.named) for tube_id, stored in fitted.items()])
             stage = ReviewStage(ledger, name, fitted, tubes, shared)
             progress.stage("Applying decisions", len(stage.due), 0)
             with ExitStack() as stack:

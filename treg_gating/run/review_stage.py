@@ -27,6 +27,7 @@ from treg_gating.run.engine import Engine, run_stage
 from treg_gating.run.job import Job, Outcome, Shared
 from treg_gating.run.keys import digest
 from treg_gating.run.ledger import Ledger
+from treg_gating.run.shelves import StoredShelf
 from treg_gating.run.stored import Stored
 from treg_gating.samplesheet import Tube
 
@@ -115,14 +116,14 @@ class ReviewStage:
         return value_of(result, self.endpoint.numerator, self.endpoint.denominator)
 
 
-def fitted_results(ledger: Ledger, run: str) -> dict[str, Stored]:
-    """Results of a run as the template alone gave them, before any decision, by tube."""
-    found: dict[str, Stored] = {}
+def fitted_results(ledger: Ledger, run: str) -> Mapping[str, Stored]:
+    """Results of a run as the template alone gave them, before any decision, by tube; read when asked."""
+    keys: dict[str, str] = {}
     for tube_id, stored in ledger.results_of(run).items():
         review = decode(stored.payload).review
         before = ledger.result(review.fitted_key) if review is not None else None
-        found[tube_id] = before or stored
-    return found
+        keys[tube_id] = (before or stored).key
+    return StoredShelf(ledger, keys)
 
 
 def reviewed(

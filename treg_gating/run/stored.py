@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from treg_gating.run.codec import Payload
@@ -31,6 +31,11 @@ class Stored:
     payload: Payload
     status: str = "done"
     final: bool = True
+
+    @property
+    def named(self) -> Stored:
+        """The same without its payload: what it is stored under."""
+        return replace(self, payload=Payload(""))
 
     @property
     def digest(self) -> str:
