@@ -30,6 +30,7 @@ _COMMANDS = {
         "treg_gating.cli.rerun",
         "Apply what reviewers decided to a finished run; reads only the tubes concerned.",
     ),
+    "unblind": ("treg_gating.cli.unblind", "Tell whose tubes the pseudonyms stand for; noted in the audit trail."),
     "endpoint": ("treg_gating.cli.endpoint", "Analyse a finished run by treatment arm, after unblinding."),
     "export": ("treg_gating.cli.export", "Write a finished run in another program's format, such as CDISC."),
     "inspect": ("treg_gating.cli.inspect", "Show what an FCS file holds: channels, markers, matrix, warnings."),

@@ -32,15 +32,16 @@ def command(run_dir: Path, template: str, data: Path | None, workers: int | None
     endpoint.csv has the fitted one in treg_pct_of_cd4_fitted, gates.csv the fitted gate in own_numbers. A decision
     whose file, template, matrix or scale has changed since is not applied, and the tube says so.
     """
-    from treg_gating.cli.finished import template_of
-    from treg_gating.report.page import build_report
+    from treg_gating.cli.finished import template_of, was_blinded_in
+    from treg_gating.report.blinded import report_writer
     from treg_gating.run.progress import open_progress
     from treg_gating.run.rerun import rerun
 
     progress = open_progress(quiet=quiet)
     try:
         gating = template_of(run_dir, template)
-        finished = rerun(run_dir, gating, progress, build_report, data=data, workers=workers)
+        writer = report_writer(run_dir, blind=was_blinded_in(run_dir))
+        finished = rerun(run_dir, gating, progress, writer, data=data, workers=workers)
     finally:
         progress.close()
     if not quiet:

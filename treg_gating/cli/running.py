@@ -74,6 +74,12 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Path(path_type=Path),
             help="mail.toml with a mail server: one mail at the end, with counts, subjects and visits, no values.",
         ),
+        click.option(
+            "--blinded",
+            is_flag=True,
+            help="The report shows pseudonyms alone: no subject, arm, visit, batch, day or file. Its key is "
+            "blinding_key.csv in the output folder, for you alone to read. Tables are not blinded.",
+        ),
         click.option("--quiet", "-q", is_flag=True, help="Say only what went wrong; the log has everything."),
     )
     for option in reversed(options):
@@ -95,12 +101,13 @@ class RunOptions:
     tube_seconds: float
     tube_memory: float
     mail: Path | None
+    blinded: bool
     quiet: bool
 
 
 def run_inputs(inputs: Inputs, template: str, options: RunOptions, mail: RunMail) -> int:
     """Run a cohort; the exit code."""
-    from treg_gating.report.page import build_report
+    from treg_gating.report.blinded import report_writer
     from treg_gating.run.cohort import run_cohort
     from treg_gating.run.progress import open_progress
 
@@ -117,7 +124,7 @@ def run_inputs(inputs: Inputs, template: str, options: RunOptions, mail: RunMail
     try:
         for note in (*order.notes, *inputs.sheet.warnings, *inputs.study.notes):
             progress.say(f"Note: {note}")
-        mail.finished = finished = run_cohort(order, progress, build_report)
+        mail.finished = finished = run_cohort(order, progress, report_writer(options.out, blind=options.blinded))
     finally:
         progress.close()
     if not options.quiet:
@@ -163,6 +170,7 @@ def _order(inputs: Inputs, template: str, options: RunOptions) -> RunOrder:
             "spillover": spillover.name if spillover else "each file's own",
             "matrix_order": ",".join(matrix_choice),
             "template": template,
+            **({"report": "blinded"} if options.blinded else {}),
             **({"logicle_widths": dict(settings.widths)} if settings.widths else {}),
         },
     )

@@ -165,7 +165,7 @@ def _endpoint_lines(record: RunRecord, points: Sequence[EndpointPoint], axis: Ax
 
 
 def _subject_panels(points: Sequence[EndpointPoint], visits: Any, axis: Axis | None) -> list[Markup]:
-    if axis is None:
+    if axis is None or len(visits) < 2:  # nothing to follow over the visits
         return []
     subjects = dict.fromkeys(point.subject for point in points)
     return [figures.subject_panel(subject, points, visits, axis) for subject in subjects]

@@ -15,7 +15,7 @@ from treg_gating.gating.template import GatingTemplate
 from treg_gating.overrides import OpenTube
 from treg_gating.pipeline import RunSettings
 from treg_gating.reviewing.shapes import gate_of_shape, typical_gate
-from treg_gating.run.blinding import KEY_NAME, Scrubber, open_key
+from treg_gating.run.blinding import KEY_NAME, Scrubber, names_of_tubes, open_key
 from treg_gating.run.codec import decode
 from treg_gating.run.decisions import (
     OVERRIDE,
@@ -106,8 +106,7 @@ class Desk:
             for tube_id, result in fitted.items()
         ]
         self.seats = {seat.name: seat for seat in sorted(seats, key=lambda seat: seat.name if self.blinded else "")}
-        days = [word for seat in seats for word in seat.fitted.acquired.split()[:1]]
-        self.scrub = Scrubber(tubes.values(), names, days) if self.blinded else str
+        self.scrub = Scrubber(names_of_tubes(tubes.values(), names)) if self.blinded else str
 
     def _placed(self, tube: Tube) -> Tube:
         return tube if self.data is None else replace(tube, path=self.data.resolve() / tube.file)

@@ -16,13 +16,14 @@ from treg_gating.errors import InputError
 from treg_gating.run.files import disk_errors
 from treg_gating.samplesheet import Tube
 
-__all__ = ["KEY_NAME", "BlindingKey", "Scrubber", "open_key"]
+__all__ = ["BLINDED", "KEY_NAME", "BlindingKey", "Scrubber", "names_of_tubes", "open_key", "read_key"]
 
 KEY_NAME = "blinding_key.csv"
 _COLUMNS = ("pseudonym", "tube_id")
 _PRIVATE = 0o600
 BLINDED = "[blinded]"
 _NUMBERED = ("batch", "visit", "subject", "tube")
+_ALWAYS = (r"\S+\.fcs\b", r"\b\d{4}-\d\d-\d\d\b", r"\b\d{1,2}-[a-z]{3}-\d{4}\b")
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,20 @@ def open_key(path: Path, tube_ids: Sequence[str]) -> BlindingKey:
     return BlindingKey(path, known)
 
 
+def read_key(path: Path) -> BlindingKey:
+    """The key at `path`.
+
+    Raises
+    ------
+    InputError : there is none, or the file is not a key.
+    """
+    if not path.is_file():
+        problem = "there is no blinding key"
+        action = "It is made by 'run', 'report' or 'review' with --blinded; give its place with --key"
+        raise InputError(problem, file=str(path), action=action)
+    return BlindingKey(path, _read(path))
+
+
 def _drawn(tube_ids: Sequence[str], taken: set[str]) -> dict[str, str]:
     digits = max(3, len(str(10 * (len(tube_ids) + len(taken)))))
     free = [str(number) for number in range(10 ** (digits - 1), 10**digits) if f"P{number}" not in taken]
@@ -94,38 +109,38 @@ def _write(path: Path, known: Mapping[str, str]) -> None:
         temporary.replace(path)
 
 
+def names_of_tubes(tubes: Iterable[Tube], pseudonym_of: Mapping[str, str]) -> dict[str, str]:
+    """Whatever tells a tube, a subject, a visit or a batch, and what stands instead."""
+    instead: dict[str, str] = {}
+    for tube in tubes:
+        own = pseudonym_of.get(tube.tube_id, BLINDED)
+        path = Path(tube.file)
+        instead.update(dict.fromkeys((str(tube.path), tube.file, path.name, path.stem, tube.tube_id), own))
+        instead.update(dict.fromkeys((tube.subject, tube.visit, tube.batch, tube.date), BLINDED))
+    return instead
+
+
 class Scrubber:
     """Takes the names of subjects, visits, batches, files and days out of sentences.
 
     Parameters
     ----------
-    tubes : of the sheet; whatever tells one of them apart is taken out as a whole word. A number of one or two digits
-        is taken out only behind the word that says what it numbers: counts must stay.
-    more : further words, such as the days of acquisition.
-    pseudonym_of : what stands instead of a tube's name.
+    instead : names, and what stands in their places. They are taken out as whole words, in any case; a number of one
+        or two digits only behind the word that says what it numbers, because counts must stay. Days and names of FCS
+        files are taken out whether they are known or not.
     """
 
-    def __init__(self, tubes: Iterable[Tube], pseudonym_of: Mapping[str, str], more: Iterable[str] = ()) -> None:
-        instead: dict[str, str] = {}
-        for tube in tubes:
-            own = pseudonym_of.get(tube.tube_id, BLINDED)
-            path = Path(tube.file)
-            names = [str(tube.path), tube.file, path.name, path.stem, tube.tube_id]
-            instead.update({name: own for name in names if name})
-            instead.update({name: BLINDED for name in (tube.subject, tube.visit, tube.batch, tube.date) if name})
-        instead.update({word: BLINDED for word in more if word})
-        self._instead = {name.casefold(): word for name, word in instead.items()}
-        plain = sorted((name for name in instead if not _short_number(name)), key=len, reverse=True)
-        short = sorted(name for name in instead if _short_number(name))
+    def __init__(self, instead: Mapping[str, str]) -> None:
+        self._instead = {name.casefold(): word for name, word in instead.items() if name.strip()}
+        names = [name for name in instead if name.strip()]
+        plain = sorted((name for name in names if not _short_number(name)), key=len, reverse=True)
+        short = "|".join(sorted(name for name in names if _short_number(name)))
         parts = [rf"(?<!\w)(?:{'|'.join(map(re.escape, plain))})(?!\w)"] if plain else []
-        numbers = "|".join(short)
-        parts += [rf"(?<=\b{word} )(?:{numbers})(?!\w)" for word in _NUMBERED if short]
-        self._pattern = re.compile("|".join(parts), re.IGNORECASE) if parts else None
+        parts += [rf"(?<=\b{word} )(?:{short})(?!\w)" for word in _NUMBERED if short]
+        self._pattern = re.compile("|".join([*parts, *_ALWAYS]), re.IGNORECASE)
 
     def __call__(self, text: str) -> str:
         """The sentence without the names."""
-        if self._pattern is None:
-            return text
         return self._pattern.sub(lambda found: self._instead.get(found.group(0).casefold(), BLINDED), text)
 
 
