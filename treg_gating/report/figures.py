@@ -69,8 +69,8 @@ _LEAST_WIDTH = 480  # of the figure of a run with one visit, or none that may be
 def endpoint_figure(points: Sequence[EndpointPoint], visits: Visits, axis: Axis) -> Markup:
     """Every subject's profile over the visits on a log axis, with counting intervals; never an arm."""
     left, top, height = 58, 14, 300
-    step = max(110, min(190, 620 // max(len(visits), 1)))
-    width = max(step * len(visits), _LEAST_WIDTH)
+    wanted = max(110, min(190, 620 // max(len(visits), 1)))
+    width = max(wanted * len(visits), _LEAST_WIDTH)
     step = width / max(len(visits), 1)
     scale = _Scale(axis, top, height)
     subjects = list(dict.fromkeys(point.subject for point in points))
