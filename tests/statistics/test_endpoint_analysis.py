@@ -165,7 +165,7 @@ def test_pages_and_tables_make_no_claim(analysis, tmp_path):
     for word in ("efficac", "effective", "superior", "placebo", "equivalen", "suppress", "part 11", "caused", "proves"):
         assert word not in text, word
     assert html.count("<svg") == 3
-    assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]*"|"http[^"]*"', "", html)
+    assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]*"|"http[^"]*"|http-equiv', "", html)
     assert {"primary.csv", "mmrm.csv", "sensitivity.csv", "disposition.csv", "listing.csv", "model_log.csv"} <= set(
         files
     )
@@ -352,3 +352,21 @@ def test_tipping_point_moves_a_result(new_trial):
     assert points == tipping_points(trial.arm, np.log(trial.base), np.log(y), 3, imputations=10) or math.isnan(
         points[0].factor
     )
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_asks_for_nothing_and_fits(analysis, tmp_path, open_tab, faint_text, width):
+    write_analysis(tmp_path, analysis, ["Run x."])
+    tab = open_tab(width, 900)
+    tab.page.goto((tmp_path / "statistics.html").as_uri())
+    assert tab.page.locator("table").count() >= 8
+    assert tab.page.locator("figure[aria-label]").count() == 3
+    assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert faint_text(tab.page) == []
+    # Headings of number columns stand over their numbers.
+    aligned = tab.page.locator("#primary thead th").evaluate_all("all => all.map(th => getComputedStyle(th).textAlign)")
+    text, number = ["left"], ["right"]
+    assert aligned == [*text * 2, *number * 3, *text, *number * 4]
+    assert tab.complaints == []
+    assert tab.requests == [(tmp_path / "statistics.html").as_uri()]

@@ -123,3 +123,13 @@ def test_no_convergence_is_refused(new_trial):
     assert HeterogeneousSymmetry(4).start(np.ones(4)).shape == (5,)
     with pytest.raises(NotEstimableError, match="not estimable"):
         fit_reml(np.ones((3, 2, 2)), np.ones((3, 2)), Unstructured(2), np.ones(2))
+
+
+def test_a_tiny_trial_still_has_its_overall_test(new_trial):
+    """Six subjects: two degrees of freedom in every direction, where Fai and Cornelius's formula has no value."""
+    trial = new_trial(5, visits=2)
+    keep = [0, 1, 10, 11, 20, 21]
+    model = mmrm(trial.arm[keep], trial.base[keep], trial.y[keep], 3)
+    plain = ancova(trial.arm[keep], trial.base[keep], trial.y[keep, -1], 3)
+    assert model.at(1).df == pytest.approx(2, rel=1e-5)
+    assert model.at(1).p == pytest.approx(plain.p, rel=1e-5)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from treg_gating.run.files import replace_file, write_bytes
@@ -16,32 +18,12 @@ __all__ = ["write_analysis"]
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title><style>
-body { font: 15px/1.5 system-ui, sans-serif; color: #1b1f24; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; }
-h2 { font-size: 1.15rem; margin-top: 2.2rem; border-top: 1px solid #d8dee4; padding-top: 1rem; }
-table { border-collapse: collapse; font-size: .85rem; margin: .6rem 0; display: block; overflow-x: auto; }
-th, td { padding: .25rem .6rem; border-bottom: 1px solid #d8dee4; text-align: left; vertical-align: top; }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
-th { background: #f6f8fa; } p.note, p.meta { color: #57606a; font-size: .85rem; margin: .2rem 0; }
-svg { max-width: 100%; height: auto; }
-</style></head><body>
-<h1>{{ title }}</h1>
-{% for line in about %}<p class="meta">{{ line }}</p>
-{% endfor %}
-{% for table in tables %}<section id="{{ table.name }}"><h2>{{ table.title }}</h2>
-{% for figure in figures.get(table.name, ()) %}<figure>{{ figure }}</figure>
-{% endfor %}
-<table><thead><tr>{% for column in table.columns %}<th>{{ column }}</th>{% endfor %}</tr></thead><tbody>
-{% for row in table.rows %}<tr>
-{%- for cell in row %}<td{% if cell is number %} class="n"{% endif %}>{{ cell | shown }}</td>
-{%- endfor %}</tr>
-{% endfor %}</tbody></table>
-{% for note in table.notes %}<p class="note">{{ note }}</p>
-{% endfor %}</section>
-{% endfor %}</body></html>
-"""
+_HEADINGS = {
+    "low_95": "95 % from", "high_95": "to", "p_adjusted": "adjusted p", "pct": "%", "pct_low_95": "95 % from",
+    "pct_high_95": "to", "sd": "SD", "q1": "Q1", "q3": "Q3", "geometric_cv_pct": "geometric CV, %",
+    "treg_pct_of_cd4": "Treg of CD4 T, %", "n_cd4_t": "n CD4 T", "n_treg": "n Treg", "rho": "ρ", "tube_id": "tube",
+}  # fmt: skip
+"""Headings on the page, where a column's name in the CSV file is not the word a reader expects."""
 
 
 def write_analysis(folder: Path, analysis: StudyAnalysis, about: Sequence[str]) -> tuple[str, ...]:
@@ -72,23 +54,54 @@ def write_analysis(folder: Path, analysis: StudyAnalysis, about: Sequence[str]) 
 
 
 def _html(title: str, analysis: StudyAnalysis, about: Sequence[str], tables: Sequence[ResultTable]) -> str:
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    drawn = {"primary": (forest(analysis),), "mmrm": (adjusted_means(analysis),), "descriptives": (profiles(analysis),)}
-    figures: Mapping[str, list[Markup]] = {
-        name: [Markup(svg) for svg in found if svg]  # noqa: S704 (matplotlib escapes text in what it draws)
-        for name, found in drawn.items()
+    at = analysis.study.endpoint.visit
+    drawn = {
+        "primary": (f"Ratios of the arms at {at} by every analysis, with 95 % intervals; as in the table", forest),
+        "mmrm": ("Adjusted geometric means of each arm by visit, with 95 % intervals", adjusted_means),
+        "descriptives": ("Every subject's values over the visits, one panel an arm", profiles),
     }
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters["shown"] = _shown
-    return environment.from_string(_PAGE).render(title=title, about=about, tables=tables, figures=figures)
+    figures: Mapping[str, list[tuple[str, Markup]]] = {
+        name: [(words, Markup(svg))]  # noqa: S704 (matplotlib escapes text in what it draws)
+        for name, (words, draw) in drawn.items()
+        if (svg := draw(analysis))
+    }
+    environment = Environment(
+        loader=PackageLoader("treg_gating.statistics", "templates"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters.update(shown=_shown, heading=_heading, groups=_groups)
+    environment.globals["numeric"] = _numeric
+    page = environment.get_template("statistics.html.j2")
+    return page.render(title=title, about=about, tables=tables, figures=figures)
 
 
-def _shown(cell: Cell) -> str:
+def _heading(column: str) -> str:
+    return _HEADINGS.get(column, column.replace("_", " "))
+
+
+def _numeric(table: ResultTable, at: int) -> bool:
+    """Whether a column holds numbers alone; they stand to the right, with their heading."""
+    cells = [row[at] for row in table.rows if row[at] is not None]
+    return bool(cells) and not any(isinstance(cell, str) for cell in cells)
+
+
+def _groups(table: ResultTable) -> list[list[tuple[Cell, ...]]]:
+    """Rows that follow each other with the same first cell, which then stands once."""
+    return [list(rows) for _, rows in groupby(table.rows, key=itemgetter(0))]
+
+
+def _shown(cell: Cell, column: str) -> str:
+    """A cell as a reader expects it: p values to three digits, a minus that is one."""
     if cell is None:
         return ""
-    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+    if not isinstance(cell, float):
+        return str(cell)
+    if column in {"p", "p_adjusted"}:
+        return "<0.0001" if cell < 1e-4 else f"{cell:.3g}"
+    return f"{cell:.4g}".replace("-", "−")
 
 
 def _csv(table: ResultTable) -> bytes:

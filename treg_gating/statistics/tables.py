@@ -103,7 +103,7 @@ def _primary(a: StudyAnalysis) -> ResultTable:
         f"{a.label} at {a.study.endpoint.visit}. ANCOVA: ln(value) on arm and ln(baseline)"
         + (f" and {', '.join(a.study.statistics.strata)}" if a.study.statistics.strata else "")
         + ", t based. The differences come from the same model on the raw scale.",
-        f"p_adjusted: {a.study.statistics.multiplicity}, within each scale. Intervals are not adjusted.",
+        f"Adjusted p: {a.study.statistics.multiplicity}, within each scale. Intervals are not adjusted.",
         "A p value above 0.05 does not show that arms are alike. Without an untreated arm, change within an arm cannot "
         "be told from change over time.",
     )
@@ -133,15 +133,18 @@ def _visits(a: StudyAnalysis) -> ResultTable:
         shown = a.mixed_primary.comparison if at_primary else comparison
         assert shown is not None  # noqa: S101 (just seen)
         rows += [(a.trial.visits[number], *row) for row in (_overall(shown), *_contrasts(a.arms.names, shown))]
-    notes = (*a.mixed.notes, "p_adjusted stands at the endpoint's visit alone.")
+    notes = (*a.mixed.notes, "Adjusted p stands at the endpoint's visit alone.")
     return ResultTable("mmrm", title, columns, tuple(rows), notes)
 
 
 def _sensitivity(a: StudyAnalysis) -> ResultTable:
     rows = [(r.title, *row) for r in a.sensitivity for row in _answer(a.arms.names, r)]
-    notes = tuple(f"{r.title}: {note}" for r in a.sensitivity if r.comparison for note in r.comparison.notes)
+    notes = [f"{r.title}: {note}" for r in a.sensitivity if r.comparison for note in r.comparison.notes]
+    bounds = [bound for r in a.sensitivity if r.comparison for c in r.comparison.contrasts for bound in (c.low, c.high)]
+    if any(np.isinf(bound) for bound in bounds):
+        notes.append("A bound of 0 beside an empty one: the subjects are too few for an interval with an end.")
     return ResultTable(
-        "sensitivity", "Sensitivity analyses, p not adjusted", ("analysis", *_CONTRAST), tuple(rows), notes
+        "sensitivity", "Sensitivity analyses, p not adjusted", ("analysis", *_CONTRAST), tuple(rows), tuple(notes)
     )
 
 
