@@ -2,7 +2,8 @@
 
 Which tube counts: a tube belongs to the visit whose window holds its study day, where sheet and study tell both, else
 to the visit the sheet names. Of several, those with a reportable value go first, then the one nearest the target
-day, then the later. Baseline is the value of the study's baseline visit.
+day, then the later. Tubes of no planned visit are listed apart. Baseline is the value of the study's baseline visit, or
+by the rule last_evaluable of the last planned visit up to it that has one.
 """
 
 from __future__ import annotations
@@ -182,12 +183,14 @@ def _missing(subject: str, visit: str, strays: Sequence[str]) -> Row:
 
 
 def _add_change(rows: Sequence[Row], study: Study) -> None:
-    baseline = study.baseline
-    first = next((row for row in rows if baseline is not None and row["visit"] == baseline.name), None)
+    of_visit = {str(row["visit"]): row for row in rows}
+    candidates = [of_visit[name] for name in study.baseline_visits if name in of_visit]
+    first = next((row for row in candidates if row["treg_pct_of_cd4"] is not None), None)
     before = first["treg_pct_of_cd4"] if first else None
     for row in rows:
+        row["baseline_from"] = first["visit"] if first else None
         value = row["treg_pct_of_cd4"]
-        if row is first or not isinstance(before, int | float) or not isinstance(value, int | float):
+        if row in candidates or not isinstance(before, int | float) or not isinstance(value, int | float):
             continue
         row["change_from_baseline"] = rounded(value - before)
         row["ratio_to_baseline"] = rounded(value / before) if before > 0 else None

@@ -16,7 +16,7 @@ from treg_gating.sheet_columns import Role, did_you_mean, read_role
 from treg_gating.sheet_files import FileFinder
 from treg_gating.sheet_markers import parse_inline_mapping, read_marker_mapping
 from treg_gating.sheet_table import Row
-from treg_gating.study_plan import Study, fold_visit
+from treg_gating.study_plan import Study, fold_visit, is_unscheduled
 
 __all__ = ["Draft", "RowReader"]
 
@@ -162,6 +162,8 @@ class RowReader:
         if self.study is None:
             return self._spellings.setdefault(fold_visit(text), text)
         name = self.study.find_visit(text)
+        if name is None and is_unscheduled(text):
+            return text
         if name is None and role in {Role.SAMPLE, None}:
             names = self.study.visit_names
             problem = f"unknown visit{did_you_mean(text, names, cutoff=0.6)}"

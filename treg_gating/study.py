@@ -32,7 +32,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from treg_gating.errors import InputError, StudyError
-from treg_gating.study_plan import Endpoint, Limits, Statistics, Study, Visit, fold_visit, limit_meanings
+from treg_gating.study_plan import (
+    Endpoint,
+    Limits,
+    Statistics,
+    Study,
+    Visit,
+    fold_visit,
+    is_unscheduled,
+    limit_meanings,
+)
 from treg_gating.study_toml import parse_study
 
 __all__ = [
@@ -43,6 +52,7 @@ __all__ = [
     "Visit",
     "default_study",
     "fold_visit",
+    "is_unscheduled",
     "limit_meanings",
     "read_study",
 ]
@@ -79,7 +89,8 @@ def default_study(visits: Sequence[str]) -> Study:
     ------
     StudyError : two names look like one visit ("W12" and "Week 12"), so that a missing visit could hide.
     """
-    names = list({fold_visit(name): name for name in reversed([v for v in visits if v.strip()])}.values())[::-1]
+    planned_names = [name for name in visits if name.strip() and not is_unscheduled(name)]
+    names = list({fold_visit(name): name for name in reversed(planned_names)}.values())[::-1]
     _refuse_lookalikes(names)
     baseline = _baseline_of(names)
     ordered = sorted(names, key=lambda name: _order(name, name == baseline, names.index(name)))

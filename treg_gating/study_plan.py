@@ -6,7 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, field, fields
 
-__all__ = ["Endpoint", "Limits", "Statistics", "Study", "Visit", "fold_visit", "limit_meanings"]
+__all__ = ["Endpoint", "Limits", "Statistics", "Study", "Visit", "fold_visit", "is_unscheduled", "limit_meanings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,15 @@ class Endpoint:
     population, denominator : names of populations in the template.
     visit : the visit's name; None where there is none beside the baseline.
     interval : counting interval of a proportion, "wilson" or "clopper_pearson".
+    baseline_rule : "visit": the baseline visit's value or none; "last_evaluable": where that visit has none, the value
+        of the last planned visit before it that has one.
     """
 
     population: str = "treg"
     denominator: str = "cd4_t"
     visit: str | None = None
     interval: str = "wilson"
+    baseline_rule: str = "visit"
 
 
 def _limit(default: float, meaning: str) -> float:
@@ -140,6 +143,14 @@ class Study:
         return next((visit for visit in self.visits if visit.baseline), None)
 
     @property
+    def baseline_visits(self) -> tuple[str, ...]:
+        """Visits whose value may be the baseline, the first with a value counts."""
+        if self.baseline is None:
+            return ()
+        at = self.visits.index(self.baseline) if self.endpoint.baseline_rule == "last_evaluable" else 0
+        return (self.baseline.name, *(visit.name for visit in reversed(self.visits[:at])))
+
+    @property
     def visit_names(self) -> tuple[str, ...]:
         """Names of the planned visits, in order."""
         return tuple(visit.name for visit in self.visits)
@@ -164,6 +175,15 @@ class Study:
             if visit.name == name:
                 return visit
         raise KeyError(name)
+
+
+def is_unscheduled(name: str) -> bool:
+    """Whether a sheet's visit says that it was not planned ("Unscheduled 2"); other names are told from planned ones.
+
+    >>> is_unscheduled("UNSCHEDULED-1"), is_unscheduled("Week 12")
+    (True, False)
+    """
+    return fold_visit(name).startswith("unsch")
 
 
 def fold_visit(name: str) -> str:

@@ -19,13 +19,14 @@ __all__ = ["parse_study"]
 
 _SECTIONS: Mapping[str, tuple[str, ...]] = {
     "study": ("id", "title"),
-    "endpoint": ("population", "denominator", "visit", "interval"),
+    "endpoint": ("population", "denominator", "visit", "interval", "baseline_rule"),
     "visit": ("name", "day", "window", "baseline", "synonyms"),
     "limits": tuple(asdict(Limits())),
     "statistics": ("multiplicity", "strata", "responder_ratio", "arms", "combination"),
 }
 _CHOICES = {
     "interval": ("wilson", "clopper_pearson"),
+    "baseline_rule": ("visit", "last_evaluable"),
     "multiplicity": ("closed", "holm", "tukey", "min_test", "none"),
 }
 _MAX_BYTES = 1_000_000
@@ -114,6 +115,7 @@ class _Reader:
             denominator=self._text("endpoint", end, "denominator", "cd4_t"),
             visit=self._endpoint_visit(end, visits, notes),
             interval=self._choice("endpoint", end, "interval", "wilson"),
+            baseline_rule=self._choice("endpoint", end, "baseline_rule", "visit"),
         )
         statistics = self._statistics(stats)
         notes += _overlaps(visits)

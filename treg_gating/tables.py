@@ -79,6 +79,7 @@ ENDPOINT: tuple[Column, ...] = (
     Column("foxp3_purity_pct", "number", "%", "FOXP3+ share of the CD25+ CD127low cells"),
     Column("cd25_mfi_treg", "number", "compensated units", "median CD25 of Treg cells"),
     Column("foxp3_mfi_treg", "number", "compensated units", "median FOXP3 of Treg cells"),
+    Column("baseline_from", "text", "", "visit whose value is the subject's baseline; empty where there is none"),
     Column("change_from_baseline", "number", "percentage points", "Treg of CD4 minus the subject's baseline"),
     Column("ratio_to_baseline", "number", "", "Treg of CD4 over the subject's baseline"),
     Column("flags", "text", "", "codes of the tube's flags, joined by ;"),

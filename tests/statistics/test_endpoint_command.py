@@ -66,9 +66,13 @@ def test_no_arm_reaches_the_runs_own_folder(run_dir, tmp_path):
     arms = tmp_path / "arms.csv"
     text = (SAMPLE_DATA / "arms.csv").read_text()
     arms.write_text(text.replace("S01,LD-IL2+Rapamycin", "S01,Rapamycin"))
-    before = {path.name: path.read_bytes() for path in run_dir.iterdir() if not path.name.startswith(("ledger", "audit."))}
+    before = {
+        path.name: path.read_bytes() for path in run_dir.iterdir() if not path.name.startswith(("ledger", "audit."))
+    }
     assert endpoint(run_dir, tmp_path / "stats", arms=arms).exception is None
-    after = {path.name: path.read_bytes() for path in run_dir.iterdir() if not path.name.startswith(("ledger", "audit."))}
+    after = {
+        path.name: path.read_bytes() for path in run_dir.iterdir() if not path.name.startswith(("ledger", "audit."))
+    }
     assert after == before
 
 

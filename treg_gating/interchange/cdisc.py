@@ -79,12 +79,9 @@ def cp_records(given: CdiscInput) -> list[dict[str, str | float | int | None]]:
             records.append(
                 {**common, "USUBJID": subject, "CPSEQ": sequence[subject], **_result(test, row, results[tube_id])}
             )
-            records[-1]["CPLOBXFL"] = "Y" if _is_baseline(study, row) and test.value is not None else ""
+            is_baseline = row["visit"] == row["baseline_from"]
+            records[-1]["CPLOBXFL"] = "Y" if is_baseline and test.value is not None else ""
     return records
-
-
-def _is_baseline(study: Study, row: EndpointRow) -> bool:
-    return study.baseline is not None and row["visit"] == study.baseline.name
 
 
 def _common(given: CdiscInput, row: EndpointRow, tube: Tube, days: _Days) -> dict[str, str | float | int | None]:
@@ -254,7 +251,8 @@ def adtreg_records(
         own = [record for record in cp if record["USUBJID"] == f"{study.id}-{subject}"]
         for code, label, test in _PARAMETERS:
             values = {str(r["VISIT"]): r for r in own if r["CPTESTCD"] == test and r.get("CPSTRESN") is not None}
-            base = _aval(values.get(study.baseline.name) if study.baseline else None, code)
+            from_visit = next((name for name in study.baseline_visits if _aval(values.get(name), code) is not None), "")
+            base = _aval(values.get(from_visit), code)
             for visit in study.visits:
                 record = values.get(visit.name)
                 aval = _aval(record, code)
@@ -270,7 +268,7 @@ def adtreg_records(
                         "PARAM": label,
                         "PARAMCD": code,
                         **_window(study, visit, days),
-                        **_analysis(study, visit, code, aval, base),
+                        **_analysis(study, visit, code, aval, base, from_visit),
                         "ADY": record["CPDY"],
                         "SRCDOM": "CP",
                         "SRCVAR": "CPSTRESN",
@@ -298,9 +296,9 @@ def _window(study: Study, visit: Visit, days: _Days) -> dict[str, str | float | 
 
 
 def _analysis(
-    study: Study, visit: Visit, code: str, aval: float, base: float | None
+    study: Study, visit: Visit, code: str, aval: float, base: float | None, from_visit: str
 ) -> dict[str, str | float | int | None]:
-    after = not visit.baseline and base is not None
+    after = visit.name not in study.baseline_visits and base is not None
     ratio = aval / base if after and base and code != "LTREGCD4" else None
     criterion = f"AVAL >= {study.statistics.responder_ratio:g} x BASE" if code == "TREGCD4" else ""
     met = "" if ratio is None or not criterion else ("Y" if ratio >= study.statistics.responder_ratio else "N")
@@ -309,7 +307,7 @@ def _analysis(
         "BASE": base,
         "CHG": aval - base if after and base is not None else None,
         "R2BASE": ratio,
-        "ABLFL": "Y" if visit.baseline else "",
+        "ABLFL": "Y" if visit.name == from_visit else "",
         "ANL01FL": "Y",
         "CRIT1": criterion if met else "",
         "CRIT1FL": met,

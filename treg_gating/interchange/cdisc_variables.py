@@ -77,7 +77,7 @@ CP = DatasetPlan(
         Variable("CPMETHOD", "Method of Test or Examination", codelist="C85492", origin="Assigned"),
         Variable("CPANMETH", "Analysis Method", comment="program, its version, gating template"),
         Variable(
-            "CPLOBXFL", "Last Observation Before Exposure Flag", codelist=_Y, comment="the baseline visit's value"
+            "CPLOBXFL", "Last Observation Before Exposure Flag", codelist=_Y, comment="the subject's baseline value"
         ),
         Variable("VISITNUM", "Visit Number", "Num", core="Exp", origin="Assigned", comment="order in study.toml"),
         Variable("VISIT", "Visit Name", origin="Protocol"),

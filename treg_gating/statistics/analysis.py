@@ -270,6 +270,11 @@ def _log(trial: TrialData, study: Study, primary: Result, joint: Result, others:
         f"strata: {', '.join(study.statistics.strata) or 'none'}; multiplicity: {study.statistics.multiplicity}",
         "missing values are left out (ANCOVA) or taken as missing at random (MMRM); none is carried forward",
     ]
+    earlier = [
+        f"{s} {v}" for s, v in zip(trial.subjects, trial.baseline_from, strict=True) if v != trial.baseline_visit
+    ]
+    if earlier:
+        lines.append(f"baseline from an earlier visit (baseline_rule last_evaluable): {', '.join(earlier)}")
     if study.statistics.multiplicity == "closed" and trial.n_arms > 3:
         lines.append("more than three arms: Holm instead of the closed test")
     for result in (primary, joint, *others):

@@ -36,6 +36,7 @@ class TrialData:
     arms : names of the arms. arm : their codes, shape (n,).
     baseline_visit, visits : names; `visits` are those after the baseline. primary : number of the endpoint's visit.
     baseline : shape (n,). values : shape (n, v). NaN where missing.
+    baseline_from : the visit that each subject's baseline is of, shape (n,).
     strata : indicator columns, shape (n, s), or None.
     excluded : subjects and visits without a value, with the reason.
     """
@@ -50,6 +51,7 @@ class TrialData:
     values: Floats
     strata: Floats | None = None
     excluded: tuple[Excluded, ...] = ()
+    baseline_from: tuple[str, ...] = ()
 
     @property
     def n_arms(self) -> int:
@@ -66,7 +68,7 @@ class TrialData:
         """The same with the values of some (subject, visit) taken out."""
         baseline, values = self.baseline.copy(), self.values.copy()
         for at, subject in enumerate(self.subjects):
-            if (subject, self.baseline_visit) in visits:
+            if (subject, self.baseline_from[at] if self.baseline_from else self.baseline_visit) in visits:
                 baseline[at] = np.nan
             for number, visit in enumerate(self.visits):
                 if (subject, visit) in visits:
@@ -103,20 +105,27 @@ def trial_of_values(
 
     def value(subject: str, at: str) -> float:
         found = values.get((subject, at))
-        if found is None or not np.isfinite(found):
+        if found is None or not _usable(found):
             excluded.append(Excluded(subject, at, reasons.get((subject, at)) or "no value"))
             return float("nan")
         return float(found)
 
-    base = np.array([value(subject, baseline.name) for subject in kept])
+    candidates = study.baseline_visits
+    sources = [next((name for name in candidates if _usable(values.get((s, name)))), baseline.name) for s in kept]
+    base = np.array([value(subject, name) for subject, name in zip(kept, sources, strict=True)])
     later = np.array([[value(subject, name) for name in after] for subject in kept]).reshape(len(kept), len(after))
     codes = np.array([arms.names.index(arms.arm_of[subject]) for subject in kept], dtype=np.int64)
     strata = _indicators([arms.strata_of.get(subject, ()) for subject in kept])
     order = {subject: at for at, subject in enumerate(subjects)}
     excluded.sort(key=lambda item: order.get(item.subject, len(order)))
     return TrialData(
-        kept, arms.names, codes, baseline.name, after, after.index(visit), base, later, strata, tuple(excluded)
-    )
+        kept, arms.names, codes, baseline.name, after, after.index(visit), base, later, strata, tuple(excluded),
+        tuple(sources),
+    )  # fmt: skip
+
+
+def _usable(value: float | None) -> bool:
+    return value is not None and bool(np.isfinite(value))
 
 
 def _indicators(rows: Sequence[tuple[str, ...]]) -> Floats | None:
