@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,9 @@ import pytest
 from treg_gating.gating.consensus import Member, learn_cohort
 from treg_gating.gating.stains import weak_stains
 from treg_gating.gating.template import load_template
+from treg_gating.simulate import PRESETS, plan_cohort, write_cohort
+from treg_gating.simulate.settings import FailedStain
+from treg_gating.simulate.tubes import cd4_events
 
 TEMPLATE = load_template("treg_foxp3")
 KEYS = ("cd25_cd127low/aligned_mixture", "treg/aligned_mixture")
@@ -75,3 +81,62 @@ def test_the_cohort_learns_without_such_a_tube_and_says_so(monkeypatch: pytest.M
     assert all(names == {f"t{i}" for i in range(6)} for names in seen)
     assert set(cohort.weak) == {"t6", "t7"}
     assert "a stain may have failed in 2 tube(s): t6, t7" in cohort.notes
+
+
+def simulated(
+    preset: str, seed: int, failed: FailedStain | None = None
+) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Densities of CD4 T cells of a simulated cohort of 24 tubes, as pass 1 would leave them."""
+    scale = TEMPLATE.transforms["FOXP3"]
+    for plan in plan_cohort(replace(PRESETS[preset], seed=seed, subjects=6, failed_stain=failed)):
+        if plan.role != "sample":
+            continue
+        raw, _ = cd4_events(plan, 3_000, "stain")
+        columns = [plan.panel.markers.index(marker) for marker in ("CD25", "CD127", "FOXP3")]
+        points = scale.apply((raw @ np.linalg.inv(plan.file_spillover))[:, columns])
+        one = {"columns": ["CD25", "CD127", "FOXP3"], "points": points, "counts": np.ones(len(points))}
+        yield plan.file, plan.batch, dict.fromkeys(KEYS, one)
+
+
+@pytest.mark.parametrize(("marker", "left"), [("FOXP3", 0.04), ("FOXP3", 0.15), ("CD25", 0.04)])
+def test_a_failed_batch_of_a_simulated_cohort_is_found_whole_and_no_other_tube(marker: str, left: float) -> None:
+    made = list(simulated("foxp3", 41, FailedStain(marker, "B2", left)))
+    found = weak_stains(TEMPLATE, made)
+    assert set(found) == {file for file, batch, _ in made if batch == "B2"}
+    assert all(said[0].startswith(marker) for said in found.values())
+
+
+@pytest.mark.parametrize("preset", ["foxp3", "hard", "smeared", "batchy"])
+def test_no_stain_failed_in_cohorts_where_none_did(preset: str) -> None:
+    assert weak_stains(TEMPLATE, list(simulated(preset, 42))) == {}
+
+
+@pytest.mark.slow
+def test_where_one_batchs_foxp3_failed_no_tube_is_silently_wrong(tmp_path: Path) -> None:
+    """From files to flags: tubes of the batch are flagged or empty, and the others do not suffer."""
+    from treg_gating.pipeline import RunSettings, between_passes, first_pass, second_pass
+    from treg_gating.samplesheet import Role, read_samplesheet
+    from treg_gating.study import read_study
+
+    cohort = PRESETS["failed_stain"]
+    cohort = replace(cohort, seed=43, subjects=4, acquiring=replace(cohort.acquiring, events=16_000))
+    made = write_cohort(cohort, tmp_path, event_truth=False)
+    study = read_study(made.study)
+    tubes = [
+        t for t in read_samplesheet(made.sheet, study=study).tubes if t.role in {Role.SAMPLE, Role.CONTROL, Role.FMO}
+    ]
+    settings = RunSettings(TEMPLATE, study)
+    fits = {tube.tube_id: first_pass(tube, settings) for tube in tubes}
+    learnt = between_passes(tubes, fits, settings)
+    with made.truth.open(encoding="utf-8") as file:
+        truth = {(row["subject"], row["visit"]): float(row["treg_pct_of_cd4"]) for row in csv.DictReader(file)}
+    for tube in (tube for tube in tubes if tube.role is Role.SAMPLE):
+        result = second_pass(tube, settings, learnt, fits[tube.tube_id])
+        top, bottom = result.count("treg"), result.count("cd4_t")
+        if tube.batch == "B2":
+            empty = top is None or top.n is None
+            assert empty or any(flag.level != "note" for flag in result.flags), tube.tube_id
+            continue
+        assert top is not None
+        assert bottom is not None
+        assert 100 * top.n / bottom.n == pytest.approx(truth[tube.subject, tube.visit], rel=0.15)  # type: ignore[operator]
