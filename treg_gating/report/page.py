@@ -86,7 +86,8 @@ def _context(record: RunRecord) -> dict[str, Any]:
         "groups": _groups(samples),
         "samples": samples,
         "endpoint_figure": figures.endpoint_figure(points, visits, axis) if axis else None,
-        "endpoint_lines": _endpoint_lines(record, points, axis),
+        "endpoint_lines": (lines := _endpoint_lines(record, points, axis)),
+        "has_absolute": any(line["absolute"] for line in lines),
         "subject_panels": _subject_panels(points, visits, axis),
         "cuts": [(series, strips.cut_strip(series)) for series in cut_series(record, anchors)],
         "flags": flag_table(record, anchors),
@@ -154,6 +155,13 @@ def _endpoint_lines(record: RunRecord, points: Sequence[EndpointPoint], axis: Ax
                 "gate": wording.interval(cell_number(row, "treg_gate_low"), cell_number(row, "treg_gate_high")),
                 "n_treg": wording.count(cell_number(row, "n_treg")),
                 "n_cd4": wording.count(cell_number(row, "n_cd4_t")),
+                "per_ul": wording.significant(per_ul)
+                if (per_ul := cell_number(row, "treg_per_ul")) is not None
+                else "",
+                "per_ul_interval": wording.interval(
+                    cell_number(row, "treg_per_ul_low"), cell_number(row, "treg_per_ul_high")
+                ),
+                "absolute": "; ".join(str(row.get(k)) for k in ("absolute_from", "absolute_note") if row.get(k)),
                 "file": str(row.get("file") or ""),
                 "status": str(row.get("status") or "").replace("_", " "),
                 "reason": str(row.get("reason") or ""),

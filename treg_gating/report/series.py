@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from treg_gating.gating.gates import Interval, gate_from_dict
+from treg_gating.gating.gates import Gate, HalfPlane, Interval, gate_from_dict
 from treg_gating.gating.results import GateStatus
 from treg_gating.report import outline
 from treg_gating.report.levels import CLEAN, Level, flag_level, sample_level
@@ -14,7 +14,7 @@ from treg_gating.report.levels import CLEAN, Level, flag_level, sample_level
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from treg_gating.gating.results import SampleResult
+    from treg_gating.gating.results import FittedGate, SampleResult
     from treg_gating.run.record import EndpointRow, RunRecord
 
 __all__ = [
@@ -60,7 +60,7 @@ class CutPoint:
 
 @dataclass(frozen=True, slots=True)
 class CutSeries:
-    """One cut over all tubes, in batches; `consensus` NaN where the run has none."""
+    """One cut over all tubes, in batches: `bound` is low, high or line; `consensus` NaN where the run has none."""
 
     population: str
     dim: str
@@ -125,48 +125,64 @@ def endpoint_points(record: RunRecord, anchors: Mapping[str, str]) -> tuple[Endp
 
 
 def cut_series(record: RunRecord, anchors: Mapping[str, str]) -> tuple[CutSeries, ...]:
-    """Every cut of every one-dimensional gate, tubes in the order of batch and sheet."""
+    """Every cut of every one-dimensional gate and every line, tubes in the order of batch and sheet."""
     done = [result for result in record.samples if result.status == "done"]
     batches = list(dict.fromkeys(result.batch for result in done))
     done.sort(key=lambda result: batches.index(result.batch))
     series = []
     for row in record.template.rows:
-        for bound in ("low", "high"):
+        for bound in ("low", "high", "line"):
             points, dim = _cut_points(done, row.population, bound, anchors)
             if points:
                 transform = next((r.transforms[dim] for r in done if dim in r.transforms), None)
-                consensus = _consensus_cut(record, row.population, bound)
+                values = record.consensus.get(row.population)
+                consensus = _position(gate_from_dict(dict(values)) if values else None, bound)
                 series.append(CutSeries(row.population, dim, bound, tuple(points), consensus, transform))
     return tuple(series)
+
+
+def _position(gate: Gate | None, bound: str) -> float:
+    """Where a gate cuts: the bound of an interval, or a line's distance from the origin; NaN without such a cut."""
+    found = math.nan
+    if isinstance(gate, Interval) and bound != "line":
+        found = float(getattr(gate, bound))
+    elif isinstance(gate, HalfPlane) and bound == "line":
+        found = gate.offset
+    return found if math.isfinite(found) else math.nan
 
 
 def _cut_points(
     results: list[SampleResult], population: str, bound: str, anchors: Mapping[str, str]
 ) -> tuple[list[CutPoint], str]:
-    points, dim = [], ""
+    points: list[CutPoint] = []
+    first: Gate | None = None
     for result in results:
         fitted = next((gate for gate in result.gates if gate.population == population), None)
-        if fitted is None or not isinstance(fitted.gate, Interval) or not math.isfinite(getattr(fitted.gate, bound)):
+        if fitted is None or fitted.gate is None or math.isnan(final := _position(fitted.gate, bound)):
             continue
-        dim = fitted.gate.dims[0]
-        final = getattr(fitted.gate, bound)
-        errors = dict(
-            zip(outline.cuts(fitted.gate), outline.cut_errors(fitted.gate, fitted.standard_error), strict=True)
-        )
-        own = getattr(fitted.own, bound, math.nan) if fitted.own is not None else math.nan
+        first = first or fitted.gate
+        if not _comparable(first, fitted.gate):
+            continue
+        own = _position(fitted.own, bound) if fitted.own is not None and _comparable(first, fitted.own) else math.nan
+        error = _error(fitted, final)
         points.append(
-            CutPoint(
-                anchors.get(result.tube_id, ""), result.tube_id, result.batch, final, errors[final], own, fitted.status
-            )
+            CutPoint(anchors.get(result.tube_id, ""), result.tube_id, result.batch, final, error, own, fitted.status)
         )
-    return points, dim
+    return points, " × ".join(first.dims) if first is not None else ""
 
 
-def _consensus_cut(record: RunRecord, population: str, bound: str) -> float:
-    values = record.consensus.get(population)
-    gate = gate_from_dict(dict(values)) if values else None
-    cut = getattr(gate, bound, math.nan) if isinstance(gate, Interval) else math.nan
-    return float(cut) if math.isfinite(cut) else math.nan
+def _comparable(one: Gate, other: Gate) -> bool:
+    """Whether two cuts lie on one scale: distances of lines do where the lines are parallel."""
+    if isinstance(one, HalfPlane) and isinstance(other, HalfPlane):
+        return one.dims == other.dims and math.dist(one.normal, other.normal) < 1e-3
+    return type(one) is type(other) and one.dims == other.dims
+
+
+def _error(fitted: FittedGate, final: float) -> float:
+    if isinstance(fitted.gate, Interval):
+        errors = outline.cut_errors(fitted.gate, fitted.standard_error)
+        return dict(zip(outline.cuts(fitted.gate), errors, strict=True))[final]
+    return fitted.standard_error[-1] if fitted.standard_error else math.nan
 
 
 def flag_table(record: RunRecord, anchors: Mapping[str, str]) -> FlagTable:

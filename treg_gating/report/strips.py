@@ -57,8 +57,9 @@ def cut_strip(series: CutSeries) -> Markup:
         body.append(svg.path("cohort", svg.d("M", _LEFT, y(series.consensus), "h", width)))
     for i, point in enumerate(series.points):
         body += _mark(point, _LEFT + step * (i + 0.5), y, small=step < 9)
+    what = "line" if series.bound == "line" else f"{series.bound} cut"
     label = (
-        f"{wording.population_name(series.population)}, {series.bound} cut on {series.dim} in "
+        f"{wording.population_name(series.population)}, {what} on {series.dim} in "
         f"{wording.plural(len(finals), 'tube')}: mean {mean:.3g}, SD {sd:.2g} in gate units"
     )
     return svg.figure("figure strip", _LEFT + width + 44, _TOP + _HEIGHT + 24, label, body, fixed=True)
