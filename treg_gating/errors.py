@@ -8,7 +8,8 @@
     │  ├─ StudyError             study.toml
     │  ├─ FCSError               one FCS file; carries a stable code
     │  ├─ PanelError             markers of one file against the template
-    │  └─ TemplateError          gating template; carries every fault with its file and line
+    │  ├─ TemplateError          gating template; carries every fault with its file and line
+    │  └─ ReviewError            review.xlsx or an edited workspace; carries every fault with its row
     ├─ CompensationError         spillover matrix cannot be used
     ├─ GateFitError              the data do not support a gate
     └─ RunStateError             locked, ledger damaged, disk full
@@ -27,6 +28,7 @@ __all__ = [
     "GateFitError",
     "InputError",
     "PanelError",
+    "ReviewError",
     "RunStateError",
     "SampleSheetError",
     "StudyError",
@@ -123,6 +125,10 @@ class SampleSheetError(_FaultListError):
 
 class TemplateError(_FaultListError):
     """The gating template has faults; ``faults`` holds every one of them with its line."""
+
+
+class ReviewError(_FaultListError):
+    """What a reviewer wrote outside the page has faults; ``faults`` holds every one of them with its row."""
 
 
 class StudyError(_FaultListError):

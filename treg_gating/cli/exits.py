@@ -14,7 +14,7 @@ Exit codes:
   0   all done
   4   done, some samples need review
   5   done, some samples failed (also where others need review)
-  3   the sample sheet has faults; nothing was read
+  3   the sample sheet (or a review workbook) has faults; nothing was read
   7   verify: something is not as it was stored
   2   wrong usage or configuration (options, study.toml, template, matrix)
   74  disk or input/output error; what was finished is kept
@@ -64,13 +64,13 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 def exit_code_of(error: Exception) -> int:
     """The exit code that an error ends the program with; 1 for a bug."""
-    from treg_gating.errors import FCSError, RunStateError, SampleSheetError, TregGatingError
+    from treg_gating.errors import FCSError, ReviewError, RunStateError, SampleSheetError, TregGatingError
 
     if isinstance(error, click.ClickException):
         return error.exit_code
     if not isinstance(error, TregGatingError):
         return _BUG
-    if isinstance(error, SampleSheetError):
+    if isinstance(error, SampleSheetError | ReviewError):
         return _SHEET
     if isinstance(error, RunStateError):
         from treg_gating.run.lock import FolderLockedError

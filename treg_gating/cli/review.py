@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from treg_gating.reviewing.desk import Desk
 
 _EPILOG = """\b
 Examples:
   treg-gating review results                     # the page; open the address it prints
   treg-gating review results --not-blinded       # with subject, visit and batch
+  treg-gating review results --workbook          # instead of the page: writes results/review.xlsx ...
+  treg-gating review results --read results/review.xlsx          # ... and reads it back, filled in
   treg-gating rerun results                      # then: apply what was decided
 
 Whoever holds the address may decide, so do not pass it on. It works on this computer alone; from your own computer,
@@ -28,9 +34,24 @@ an SSH tunnel brings it there: ssh -L 8765:127.0.0.1:8765 server, with --port 87
     "--data", type=click.Path(path_type=Path), help="Folder below which the files lie, where they have moved."
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Of the page; any that is free by default.")
+@click.option("--workbook", is_flag=True, help="Write RUN_DIR/review.xlsx instead of showing the page.")
+@click.option(
+    "--read",
+    "edited",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Read decisions from a filled-in review.xlsx.",
+)
 @click.option("--browser/--no-browser", default=False, help="Open the page in this computer's browser.")
 def command(
-    run_dir: Path, not_blinded: bool, key: Path | None, template: str, data: Path | None, port: int, browser: bool
+    run_dir: Path,
+    not_blinded: bool,
+    key: Path | None,
+    template: str,
+    data: Path | None,
+    port: int,
+    workbook: bool,
+    edited: Path | None,
+    browser: bool,
 ) -> None:
     """Review the last finished run in RUN_DIR on a page in the browser.
 
@@ -40,11 +61,24 @@ def command(
     """
     from treg_gating.cli.finished import template_of
     from treg_gating.reviewing.desk import Desk
-    from treg_gating.reviewing.server import ReviewServer
 
+    if workbook and edited is not None:
+        msg = "--workbook writes and --read reads: give one of them"
+        raise click.UsageError(msg)
     desk = Desk(run_dir, template_of(run_dir, template), data=data, blinded=not not_blinded, key=key)
     if not_blinded:
         desk.note("review not blinded", "the review page was opened with subjects, visits and batches")
+    if workbook:
+        _write(desk, run_dir)
+    elif edited is not None:
+        _read(desk, edited, run_dir)
+    else:
+        _serve(desk, run_dir, port, browser=browser)
+
+
+def _serve(desk: Desk, run_dir: Path, port: int, *, browser: bool) -> None:
+    from treg_gating.reviewing.server import ReviewServer
+
     server = ReviewServer(desk, port)
 
     def ready() -> None:
@@ -57,3 +91,23 @@ def command(
         server.run(ready)
     except KeyboardInterrupt:
         click.echo("\nThe page is closed.")
+
+
+def _write(desk: Desk, run_dir: Path) -> None:
+    from treg_gating.reviewing.workbook import write_workbook
+
+    path = run_dir / "review.xlsx"
+    rows = write_workbook(path, desk)
+    click.echo(f"{path}: {rows} rows of {len(desk.seats)} tubes. Fill in the yellow columns, save, then:")
+    click.echo(f"  treg-gating review {run_dir} --read {path}")
+
+
+def _read(desk: Desk, edited: Path, run_dir: Path) -> None:
+    from treg_gating.reviewing.workbook_rows import read_workbook
+
+    kept = desk.keep(read_workbook(edited, desk))
+    names = {seat.tube.tube_id: seat.name for seat in desk.seats.values()}
+    for decision in kept:
+        what = f"{names[decision.tube_id]} {decision.population or 'whole tube'}"
+        click.echo(f"{decision.action:<9} {what}: {decision.why or 'no reason given'} ({decision.signed})")
+    click.echo(f"{len(kept)} decisions kept. Then: treg-gating rerun {run_dir}" if kept else "No row holds a decision.")

@@ -18,6 +18,7 @@ from treg_gating.reviewing.shapes import gate_of_shape, typical_gate
 from treg_gating.run.blinding import KEY_NAME, Scrubber, names_of_tubes, open_key
 from treg_gating.run.codec import decode
 from treg_gating.run.decisions import (
+    ACCEPT,
     OVERRIDE,
     Decision,
     checked,
@@ -221,40 +222,67 @@ class Desk:
         RunStateError : another run has ended since the page was opened; nothing was kept.
         """
         population, action = str(asked.get("population", "")), str(asked.get("action", ""))
-        overrides = self.overrides(seat)
         gate = gate_of_shape(asked.get("gate"), self.dims_of(seat, population)) if action == OVERRIDE else None
-        if gate is not None:
-            overrides[population] = gate
-        elif population:
-            overrides.pop(population, None)
+        words = {name: str(asked.get(name, "")) for name in ("name", "reason", "comment")}
+        return self.keep([self.draft(seat, population=population, action=action, gate=gate, **words)])[0]
+
+    def draft(
+        self,
+        seat: Seat,
+        *,
+        population: str,
+        action: str,
+        gate: Gate | None,
+        name: str,
+        reason: str,
+        comment: str,
+        source: str = "page",
+    ) -> Decision:
+        """A decision with all that it is bound to, checked and not yet kept.
+
+        Raises
+        ------
+        InputError : it is not complete, or the tube cannot have it.
+        """
         fitted = self._gate(seat, population)
         decision = Decision(
             tube_id=seat.tube.tube_id,
             population=population,
             action=action,
-            name=str(asked.get("name", "")),
-            reason=str(asked.get("reason", "")),
-            comment=str(asked.get("comment", "")),
+            name=name,
+            reason=reason,
+            comment=comment,
             gate=gate_text(gate),
             replaced=gate_text(fitted.gate) if fitted is not None else "",
             sha256=seat.fitted.sha256,
             template_sha256=self.template.sha256,
             scale=scale_of(seat.fitted),
-            source=str(asked.get("source", "page")),
+            source=source,
             run=self.run,
         )
         decision = checked(decision, seat.fitted)
-        decision = replace(decision, value=self._seen(seat, overrides, action, population))
-        return self.keep([decision])[0]
+        overrides = self.overrides(seat)
+        if gate is not None:
+            overrides[population] = gate
+        elif population:
+            overrides.pop(population, None)
+        return replace(decision, value=self._seen(seat, overrides, action, population))
 
     def _seen(self, seat: Seat, overrides: Mapping[str, Gate], action: str, population: str) -> str:
-        """The value that the person saw; for a withdrawal or an exclusion it does not matter whether there is one."""
+        """The value that the person saw; it may be unknown where the decision does not rest on it."""
         try:
             return self.value(seat, overrides)
         except TregGatingError:
-            if action in ("accept", OVERRIDE) and (not population or action == OVERRIDE):
+            if action == OVERRIDE or (action == ACCEPT and not population):
                 raise
             return ""
+
+    def shown_value(self, seat: Seat) -> str:
+        """The endpoint's counts with what was decided so far; dashes where the events that needs are not there."""
+        try:
+            return self.value(seat, self.overrides(seat))
+        except TregGatingError:
+            return "–/–"
 
     def keep(self, decisions: list[Decision]) -> list[Decision]:
         """Write decisions to the ledger; they are on the disk when this returns."""

@@ -215,7 +215,7 @@ def _shapes(asked: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _decide(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
     seat = desk.seat(str(asked.get("tube", "")))
-    decision = desk.decide(seat, {**asked, "source": "page"})
+    decision = desk.decide(seat, asked)
     return {"seq": decision.seq, "signed": decision.signed, "tube": tube_view(desk, seat)}
 
 
