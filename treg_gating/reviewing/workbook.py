@@ -127,10 +127,9 @@ def _write(path: Path, desk: Desk, rows: Sequence[Mapping[str, str]]) -> None:
     options = {"strings_to_formulas": False, "strings_to_numbers": False, "strings_to_urls": False}
     with xlsxwriter.Workbook(str(path), options) as book:
         book.set_properties({"title": "Review of gates", "created": WORKBOOK_DATE})
-        text = {"num_format": "@", "valign": "top", "text_wrap": True}
+        text = {"num_format": "@", "valign": "top"}
         formats = {
             "text": book.add_format(text),
-            "long": book.add_format({"num_format": "@", "valign": "top"}),
             "tube": book.add_format({**text, "bold": True, "top": 1}),
             "enter": book.add_format({**text, "bg_color": "#FFF4CC", "border": 1, "border_color": "#D9D9D9"}),
             "head": book.add_format({"bold": True, "bottom": 1, "valign": "top"}),
@@ -142,8 +141,7 @@ def _write(path: Path, desk: Desk, rows: Sequence[Mapping[str, str]]) -> None:
         for number, row in enumerate(rows, start=1):
             plain = formats["tube" if row["gate"] == WHOLE else "text"]
             for at, name in enumerate(columns):
-                kind = formats["enter"] if name in ENTERED else formats["long"] if name == "numbers" else plain
-                sheet.write_string(number, at, row.get(name, ""), kind)
+                sheet.write_string(number, at, row.get(name, ""), formats["enter"] if name in ENTERED else plain)
         sheet.freeze_panes(1, columns.index("gate") + 1)
         sheet.autofilter(0, 0, max(len(rows), 1), len(columns) - 1)
         _drop_downs(sheet, columns, rows)
