@@ -17,7 +17,7 @@ from treg_gating.gating.consensus import CohortGates
 from treg_gating.gating.gates import Gate, gate_to_dict
 from treg_gating.gating.results import SampleFit, SampleResult
 from treg_gating.gating.template import load_template, shipped_templates
-from treg_gating.pipeline import RunSettings, between_passes, failed_result, first_pass, second_pass
+from treg_gating.pipeline import OWN_MATRIX, RunSettings, between_passes, failed_result, first_pass, second_pass
 from treg_gating.populations import percentage
 from treg_gating.run.codec import encode
 from treg_gating.sample import Channel, Sample, Spillover
@@ -96,6 +96,22 @@ def test_both_passes_come_close_to_the_truth(cohort: Cohort) -> None:
     assert 0.85 < min(ratios) < max(ratios) < 1.18
     assert np.mean(ratios) == pytest.approx(1, abs=0.08)
     assert 0.85 < min(cd4) < max(cd4) < 1.1
+
+
+def test_a_file_whose_own_matrix_is_not_that_of_its_batch_is_reviewed(cohort: Cohort) -> None:
+    assert cohort.gates.flags == {}
+    odd = next(tube for tube in cohort.tubes if tube.role is Role.SAMPLE)
+    fit = cohort.fits[odd.tube_id]
+    own = fit.summaries[OWN_MATRIX]
+    matrix = own["matrix"] + 0.05 * np.eye(len(own["channels"]), k=1)
+    other = replace(fit, summaries={**fit.summaries, OWN_MATRIX: {**own, "matrix": matrix}})
+    gates = between_passes(cohort.tubes, {**cohort.fits, odd.tube_id: other}, cohort.settings)
+    assert {name: [(flag.code, flag.level) for flag in flags] for name, flags in gates.flags.items()} == {
+        odd.tube_id: [("SPILLOVER_DIFFERS", FlagLevel.REVIEW)]
+    }
+    assert "the batch's median (B1)" in gates.flags[odd.tube_id][0].text
+    told = second_pass(odd, cohort.settings, replace(cohort.gates, flags=gates.flags), fit)
+    assert gates.flags[odd.tube_id][0] in told.flags
 
 
 def test_a_result_holds_what_tables_and_report_need(cohort: Cohort) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from treg_gating.sample import Sample, Spillover
 from treg_gating.samplesheet import Role, Tube
 from treg_gating.spillover import fit_controls
 
-__all__ = ["MATRIX_ORDER", "choose_matrix", "from_controls", "odd_files", "parse_order"]
+__all__ = ["MATRIX_ORDER", "choose_matrix", "from_controls", "odd_files", "odd_in_batch", "parse_order"]
 
 MATRIX_ORDER = ("controls", "csv", "file")
 FEWEST_FILES = 3  # two that differ do not tell which of them is odd
@@ -63,7 +64,8 @@ def odd_files(tubes: Sequence[Tube], batches: Container[str] = ()) -> tuple[str,
     tubes : of a sheet; samples, control donors and FMO are compared, where a batch has three or more of them.
     batches : passed over, because another matrix is chosen for them.
     """
-    by_batch: dict[str, list[tuple[Tube, Spillover]]] = {}
+    named: dict[str, str] = {}
+    found: list[tuple[str, str, Spillover]] = []
     for tube in tubes:
         if tube.role in {Role.SINGLE_STAIN, Role.UNSTAINED} or tube.batch in batches:
             continue
@@ -72,17 +74,34 @@ def odd_files(tubes: Sequence[Tube], batches: Container[str] = ()) -> tuple[str,
         except TregGatingError:
             continue  # the tube fails with its reason in the run itself
         if own is not None:
-            by_batch.setdefault(tube.batch, []).append((tube, own))
-    return tuple(said for batch, files in by_batch.items() for said in _odd_of_batch(batch, files))
+            named[tube.tube_id] = tube.file
+            found.append((tube.tube_id, tube.batch, own))
+    return tuple(f"{named[tube]}: {flag.text}." for tube, flag in odd_in_batch(found).items())
 
 
-def _odd_of_batch(batch: str, files: Sequence[tuple[Tube, Spillover]]) -> list[str]:
-    usual = Counter(own.channels for _, own in files).most_common(1)[0][0]
-    alike = [(tube, own) for tube, own in files if own.channels == usual]
-    if len(alike) < FEWEST_FILES:
-        return []
-    middle = Spillover(usual, np.median([own.matrix for _, own in alike], axis=0), f"the batch's median ({batch})")
-    return [f"{tube.file}: {flag.text}." for tube, own in alike for flag in _differs(middle, own)]
+def odd_in_batch(files: Sequence[tuple[str, str, Spillover]]) -> dict[str, Flag]:
+    """Files whose matrix is not that of their batch.
+
+    Parameters
+    ----------
+    files : (tube_id, batch, the file's own matrix); a batch counts from three files with the same detectors on.
+
+    Returns
+    -------
+    By tube_id, ``SPILLOVER_DIFFERS``, to review: gates that are right for the batch are wrong for such a tube.
+    """
+    odd: dict[str, Flag] = {}
+    for batch in dict.fromkeys(batch for _, batch, _ in files):
+        members = [(tube, own) for tube, name, own in files if name == batch]
+        usual = Counter(own.channels for _, own in members).most_common(1)[0][0]
+        alike = [(tube, own) for tube, own in members if own.channels == usual]
+        if len(alike) < FEWEST_FILES:
+            continue
+        middle = Spillover(usual, np.median([own.matrix for _, own in alike], axis=0), f"the batch's median ({batch})")
+        for tube, own in alike:
+            for flag in _differs(middle, own):
+                odd[tube] = replace(flag, level=FlagLevel.REVIEW)
+    return odd
 
 
 def choose_matrix(

@@ -10,7 +10,7 @@ Two passes, because a gate's consensus needs every tube's own estimate::
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from treg_gating.compensation import compensate
 from treg_gating.errors import CompensationError, FCSError, TregGatingError
 from treg_gating.fcs import read_fcs
-from treg_gating.flags import Flag, FlagLevel
+from treg_gating.flags import Flag
 from treg_gating.gating.consensus import CONTROL_DENSITIES, CohortGates, Member, learn_cohort, settle
 from treg_gating.gating.hierarchy import EventView, apply_sample, fit_sample
 from treg_gating.gating.results import FittedGate, SampleFit, SampleResult
 from treg_gating.gating.template import GateStep, GatingTemplate
-from treg_gating.matrices import MATRIX_ORDER, choose_matrix
+from treg_gating.matrices import MATRIX_ORDER, choose_matrix, odd_in_batch
 from treg_gating.panel import Panel, match_panel
 from treg_gating.populations import control_densities, count_populations, gate_interval, picture_gates
 from treg_gating.quality import QualityReport, assess
@@ -45,6 +45,8 @@ __all__ = [
     "prepare",
     "second_pass",
 ]
+
+OWN_MATRIX = "own matrix"  # key among a tube's summaries: the file's own spillover, where it was used
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +98,8 @@ def first_pass(tube: Tube, settings: RunSettings) -> SampleFit:
     if tube.role is Role.FMO:
         limits = axis_limits(ready.template)
         summaries[CONTROL_DENSITIES] = control_densities(ready.template, walk, ready.view, limits, tube.control_for)
+    if ready.spillover is not None and ready.spillover is ready.sample.spillover:
+        summaries[OWN_MATRIX] = {"channels": ready.spillover.channels, "matrix": ready.spillover.matrix}
     return SampleFit(tube.tube_id, ready.sample.sha256, walk.gates, summaries)
 
 
@@ -115,7 +119,10 @@ def between_passes(tubes: Sequence[Tube], fits: Mapping[str, SampleFit], setting
         for tube in tubes
         if tube.tube_id in fits
     ]
-    return learn_cohort(settings.template, members)
+    cohort = learn_cohort(settings.template, members)
+    own = [(m.tube_id, m.batch, Spillover(**m.summaries[OWN_MATRIX])) for m in members if OWN_MATRIX in m.summaries]
+    odd = {tube: (flag, *cohort.flags.get(tube, ())) for tube, flag in odd_in_batch(own).items()}
+    return replace(cohort, flags={**cohort.flags, **odd})
 
 
 def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: SampleFit) -> SampleResult:
@@ -164,9 +171,7 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
         counts=counts,
         gates=tuple(walk.gates[step.population] for step in template.steps),
         flags=ready.flags
-        + tuple(
-            Flag("STAIN_WEAK", FlagLevel.REVIEW, said, primary.numerator) for said in cohort.weak.get(tube.tube_id, ())
-        )
+        + cohort.flags.get(tube.tube_id, ())
         + flag_result(template, settings.study, counts, tuple(walk.gates.values()), ready.quality, interval),
         pictures=picture_gates(template, walk, ready.view, axis_limits(template), controls),
         gate_interval={} if interval is None else {primary.numerator: interval},

@@ -79,7 +79,9 @@ def test_the_cohort_learns_without_such_a_tube_and_says_so(monkeypatch: pytest.M
     cohort = learn_cohort(TEMPLATE, members)
     assert seen
     assert all(names == {f"t{i}" for i in range(6)} for names in seen)
-    assert set(cohort.weak) == {"t6", "t7"}
+    assert {name: [(flag.code, flag.population) for flag in flags] for name, flags in cohort.flags.items()} == {
+        name: [("STAIN_WEAK", "treg")] for name in ("t6", "t7")
+    }
     assert "a stain may have failed in 2 tube(s): t6, t7" in cohort.notes
 
 

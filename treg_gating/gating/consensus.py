@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
+from treg_gating.flags import Flag, FlagLevel
 from treg_gating.gating.gate_numbers import from_vector, scale_of, to_vector
 from treg_gating.gating.gates import Gate, Interval
 from treg_gating.gating.landmarks import LANDMARKS, Landmarks, gate_of_batch, move_by_batch
@@ -79,14 +80,14 @@ class CohortGates:
     consensus : by population. models : by ``population/rule``, for methods that learn.
     controls : by population, then batch: density of the control tubes on the axis of the gate's picture.
     notes : sentences the run must say.
-    weak : by tube_id, what is wrong with its stains; nothing is learnt from such a tube's mixture.
+    flags : by tube_id, what only a comparison with the cohort shows.
     """
 
     consensus: Mapping[str, Consensus] = field(default_factory=dict)
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     controls: Mapping[str, Mapping[str, NDArray[Any]]] = field(default_factory=dict)
-    weak: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    flags: Mapping[str, tuple[Flag, ...]] = field(default_factory=dict)
 
 
 def learn_cohort(template: GatingTemplate, members: Sequence[Member]) -> CohortGates:
@@ -129,7 +130,11 @@ def learn_cohort(template: GatingTemplate, members: Sequence[Member]) -> CohortG
                 notes += [f"{step.population}: {text}" for text in model.get("notes", ())]
     if len(learners) == 1:
         notes.append("one tube to learn from: its own gates are the consensus")
-    return CohortGates(consensus, models, tuple(dict.fromkeys(notes)), _controls(ordered), weak)
+    flags = {
+        tube: tuple(Flag("STAIN_WEAK", FlagLevel.REVIEW, text, template.primary.numerator) for text in said)
+        for tube, said in weak.items()
+    }
+    return CohortGates(consensus, models, tuple(dict.fromkeys(notes)), _controls(ordered), flags)
 
 
 def _lot(member: Member) -> str:
