@@ -24,6 +24,7 @@ from treg_gating.gating.consensus import CONTROL_DENSITIES, CohortGates, Member,
 from treg_gating.gating.hierarchy import EventView, apply_sample, fit_sample
 from treg_gating.gating.results import FittedGate, SampleFit, SampleResult
 from treg_gating.gating.template import GateStep, GatingTemplate
+from treg_gating.instrument import instrument_settings
 from treg_gating.matrices import MATRIX_ORDER, choose_matrix, odd_in_batch
 from treg_gating.panel import Panel, match_panel
 from treg_gating.populations import control_densities, count_populations, gate_interval, picture_gates
@@ -181,6 +182,9 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
         removed=ready.quality.removed,
         clock=next((channel.name for channel in ready.sample.channels if channel.is_time), ""),
         timeline=ready.quality.timeline,
+        instrument=instrument_settings(
+            ready.sample.keywords, ready.sample.channels, [channel.name for channel in ready.panel.channel_of.values()]
+        ),
     )
 
 

@@ -6,11 +6,15 @@ import datetime as dt
 from dataclasses import dataclass
 
 __all__ = [
+    "AUDIT",
     "COMPARISON",
     "ENDPOINT",
+    "FLAGS",
     "GATES",
     "LEVEY_JENNINGS",
+    "MARKER_MAP",
     "OTHER_TUBES",
+    "OVERRIDES",
     "POPULATIONS",
     "WORKBOOK_DATE",
     "Column",
@@ -178,4 +182,61 @@ COMPARISON: tuple[Column, ...] = (
     Column("after", "text", "", "the same in run B"),
     Column("what", "text", "", "what else differs: state, counts, gates, flags"),
     Column("why", "text", "", "causes, separated by semicolons"),
+)
+
+FLAGS: tuple[Column, ...] = (
+    Column(
+        "level",
+        "text",
+        "",
+        "failed: the tube; fail: the value; review: look before use; note; file: oddity of the file",
+    ),
+    Column("code", "text", "", "stable identifier"),
+    Column("tube_id", "text", "", "the tube in the sheet"),
+    Column("subject", "text", "", "as in the sheet"),
+    Column("visit", "text", "", "as in the sheet"),
+    Column("batch", "text", "", "as in the sheet"),
+    Column("role", "text", "", "sample, or control for a control donor"),
+    Column("file", "text", "", "as in the sheet"),
+    Column("population", "text", "", "where it applies; empty for the whole tube"),
+    Column("text", "text", "", "what was met, with its number and the limit"),
+)
+
+OVERRIDES: tuple[Column, ...] = (
+    Column("tube_id", "text", "", "the tube in the sheet"),
+    Column("subject", "text", "", "as in the sheet"),
+    Column("visit", "text", "", "as in the sheet"),
+    Column("population", "text", "", "the gate that was decided on; empty where the tube as a whole was"),
+    Column("decision", "text", "", "accept, override, exclude, or withdraw what was decided before"),
+    Column("state", "text", "", "in force; replaced by a later decision; or why it was not applied"),
+    Column("value_before_pct", "number", "%", "the tube's primary endpoint without the overrides in force"),
+    Column("value_after_pct", "number", "%", "the same with them"),
+    Column("reason", "text", "", "in the person's words"),
+    Column("who", "text", "", "who signed"),
+    Column("utc", "text", "", "when, UTC"),
+    Column("source", "text", "", "where it was made: page, workbook or workspace"),
+    Column("gate_before", "text", "gate units", "the gate that the person found, as JSON"),
+    Column("gate_after", "text", "gate units", "the person's gate, as JSON"),
+)
+
+MARKER_MAP: tuple[Column, ...] = (
+    Column("marker", "text", "", "name in the template"),
+    Column("channel", "text", "", "detector that was read for it ($PnN)"),
+    Column("how", "text", "", "which label told: the sheet's mapping, the template, $PnS or $PnN"),
+    Column("n_tubes", "integer", "tubes", "tubes in which it was so"),
+    Column("tubes", "text", "", "which, where not all"),
+)
+
+AUDIT: tuple[Column, ...] = (
+    Column("seq", "integer", "", "number of the row; every row rests on the one before it"),
+    Column("utc", "text", "", "when, UTC"),
+    Column("who", "text", "", "user of the operating system"),
+    Column("host", "text", "", "computer"),
+    Column("run", "text", "", "which run"),
+    Column("what", "text", "", "the act"),
+    Column("subject", "text", "", "the tube or file it concerns"),
+    Column("old", "text", "", "digest or value before"),
+    Column("new", "text", "", "digest or value after"),
+    Column("why", "text", "", "reason in words"),
+    Column("hash", "text", "", "digest of the row and of the one before it"),
 )

@@ -47,11 +47,17 @@ class Study:
             workers=0,
             choices={"template": "treg_foxp3"},
         )
-        return run_cohort(order, QuietProgress(), build_report)
+        return run_cohort(order, QuietProgress(), {"report.html": build_report})
 
     def rerun(self, **more: object) -> Finished:
         return rerun(
-            self.out, load_template("treg_foxp3"), QuietProgress(), build_report, data=self.folder, workers=0, **more
+            self.out,
+            load_template("treg_foxp3"),
+            QuietProgress(),
+            {"report.html": build_report},
+            data=self.folder,
+            workers=0,
+            **more,
         )
 
     def result(self, tube_id: str) -> SampleResult:

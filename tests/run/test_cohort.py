@@ -267,7 +267,7 @@ def test_outputs_come_back_from_the_ledger_alone(small_study, tmp_path):
     for path in (*tmp_path.glob("*.fcs"), *(out / name for name in before)):
         path.unlink()
     with Ledger(out) as ledger:
-        again = rebuild(ledger, out, None)
+        again = rebuild(ledger, out, {})
         assert ledger.first_broken_audit_row() is None
     assert again == finished
     assert again.exit_code == 4

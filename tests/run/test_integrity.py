@@ -132,7 +132,7 @@ def test_inputs_that_changed_are_gone_or_moved(finished, tmp_path):
 def test_outputs_made_again_by_a_later_version_hold(finished):
     (finished / "endpoint.csv").unlink()
     with Ledger(finished) as ledger:
-        rebuild(ledger, finished, lambda _, path: path.write_text("a report of a later version"))
+        rebuild(ledger, finished, {"report.html": lambda _, path: path.write_text("a report of a later version")})
     told = list(verify_folder(finished))
     with Ledger(finished, read_only=True) as ledger:
         query = "SELECT subject FROM audit WHERE what = 'output made again' ORDER BY subject"

@@ -30,7 +30,7 @@ def command(run_dir: Path, blinded: bool | None, key: Path | None) -> int:
     of the run itself.
     """
     from treg_gating.cli.finished import was_blinded
-    from treg_gating.report.blinded import report_writer
+    from treg_gating.report import reports
     from treg_gating.run.finish import rebuild
     from treg_gating.run.ledger import LEDGER_NAME, Ledger
     from treg_gating.run.lock import folder_lock
@@ -42,7 +42,7 @@ def command(run_dir: Path, blinded: bool | None, key: Path | None) -> int:
         finished = rebuild(
             ledger,
             run_dir,
-            report_writer(run_dir, blind=was_blinded(ledger) if blinded is None else blinded, key=key),
+            reports(run_dir, blind=was_blinded(ledger) if blinded is None else blinded, key=key),
         )
     click.echo("\n".join(finished.lines))
     return finished.exit_code

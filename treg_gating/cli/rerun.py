@@ -33,14 +33,14 @@ def command(run_dir: Path, template: str, data: Path | None, workers: int | None
     whose file, template, matrix or scale has changed since is not applied, and the tube says so.
     """
     from treg_gating.cli.finished import template_of, was_blinded_in
-    from treg_gating.report.blinded import report_writer
+    from treg_gating.report import reports
     from treg_gating.run.progress import open_progress
     from treg_gating.run.rerun import rerun
 
     progress = open_progress(quiet=quiet)
     try:
         gating = template_of(run_dir, template)
-        writer = report_writer(run_dir, blind=was_blinded_in(run_dir))
+        writer = reports(run_dir, blind=was_blinded_in(run_dir))
         finished = rerun(run_dir, gating, progress, writer, data=data, workers=workers)
     finally:
         progress.close()

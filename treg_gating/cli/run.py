@@ -43,9 +43,9 @@ def command(
 ) -> int:
     """Process every tube of SHEET (CSV or XLSX) and leave tables and a report.
 
-    Leaves in the output folder: report.html (open it first), endpoint.csv (one row per subject and visit),
-    populations.parquet, gates.csv, summary.json, run.log.jsonl and ledger.sqlite, from which all of them can be
-    made again.
+    Leaves in the output folder: report.html (open it first), results.xlsx, endpoint.csv (one row per subject and
+    visit), miflowcyt.xlsx, populations.parquet, gates.csv, manifest.json, summary.json, run.log.jsonl and
+    ledger.sqlite, from which all of them can be made again.
     """
     chosen = RunOptions(**options)
     with mail_at_the_end(chosen.mail) as mail:

@@ -107,7 +107,7 @@ class RunOptions:
 
 def run_inputs(inputs: Inputs, template: str, options: RunOptions, mail: RunMail) -> int:
     """Run a cohort; the exit code."""
-    from treg_gating.report.blinded import report_writer
+    from treg_gating.report import reports
     from treg_gating.run.cohort import run_cohort
     from treg_gating.run.progress import open_progress
 
@@ -124,7 +124,7 @@ def run_inputs(inputs: Inputs, template: str, options: RunOptions, mail: RunMail
     try:
         for note in (*order.notes, *inputs.sheet.warnings, *inputs.study.notes):
             progress.say(f"Note: {note}")
-        mail.finished = finished = run_cohort(order, progress, report_writer(options.out, blind=options.blinded))
+        mail.finished = finished = run_cohort(order, progress, reports(options.out, blind=options.blinded))
     finally:
         progress.close()
     if not options.quiet:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from treg_gating.draft.names import Words, natural_key, read_words
-from treg_gating.draft.scan import Scan, ScannedFile, Unreadable, acquired_on
+from treg_gating.draft.scan import Scan, ScannedFile, Unreadable
+from treg_gating.instrument import acquired_on
 from treg_gating.marker_names import Lexicon, base_detector, measure
 from treg_gating.panel import canonical_marker
 from treg_gating.samplesheet import Role
@@ -164,7 +165,9 @@ def _row(found: ScannedFile, said: Sequence[_Said], batch: Guess, study: Study |
         found.file,
         cells,
         header.n_events,
-        " ".join(filter(None, (acquired_on(header.keywords), header.keywords.get("$BTIM", "").strip()))),
+        " ".join(
+            filter(None, (acquired_on(header.keywords.get("$DATE", "")), header.keywords.get("$BTIM", "").strip()))
+        ),
         header.keywords.get("$CYT", "").strip(),
         tuple(sorted({name for names in markers for name in names}, key=natural_key)),
     )
@@ -263,7 +266,7 @@ def _batches(files: Sequence[ScannedFile], said: Mapping[str, Sequence[_Said]]) 
         for name in _EXPERIMENT_KEYWORDS:
             if value := keywords.get(name, "").strip():
                 sources[1].setdefault(found.file, Guess(value, f"keyword {name}"))
-        if day := acquired_on(keywords):
+        if day := acquired_on(keywords.get("$DATE", "")):
             sources[2][found.file] = Guess(day, "day of acquisition, keyword $DATE")
     usable = [source for source in sources if 2 * len(source) >= len(files) and 2 * _distinct(source) <= len(source)]
     best = max(usable, key=len, default={})

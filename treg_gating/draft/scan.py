@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,11 +13,10 @@ from treg_gating.errors import FCSError, InputError
 from treg_gating.fcs import FCSHeader, read_header
 from treg_gating.sheet_files import FileFinder
 
-__all__ = ["Scan", "ScannedFile", "Unreadable", "acquired_on", "scan_folder"]
+__all__ = ["Scan", "ScannedFile", "Unreadable", "scan_folder"]
 
 _ENDINGS = {".fcs", ".lmd"}
 _MAGIC = b"FCS"
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _SEVERAL = "E_DATASETS"
 
 
@@ -123,23 +121,3 @@ def _without_place(error: FCSError) -> str:
     parts += [f"found {error.found}"] if error.found else []
     parts += [f"expected {error.expected}"] if error.expected else []
     return "; ".join(parts) + (f". {error.action}." if error.action else "")
-
-
-def acquired_on(keywords: Mapping[str, str]) -> str:
-    """ISO date of $DATE where its month is named; else $DATE as it stands.
-
-    >>> acquired_on({"$DATE": "05-JAN-2026"}), acquired_on({"$DATE": "2013-Jul-19"}), acquired_on({"$DATE": "1/2/2020"})
-    ('2026-01-05', '2013-07-19', '1/2/2020')
-    """
-    text = keywords.get("$DATE", "").strip()
-    match = re.fullmatch(r"(\d{1,4})[-\s/.]([A-Za-z]{3})[a-z]*[-\s/.](\d{1,4})", text)
-    if not match or match[2].lower() not in _MONTHS:
-        return text
-    first, last = match[1], match[3]
-    year, day = (first, last) if len(first) == 4 else (last, first)
-    if len(year) != 4:
-        return text
-    try:
-        return dt.date(int(year), _MONTHS.index(match[2].lower()) + 1, int(day)).isoformat()
-    except ValueError:
-        return text

@@ -198,6 +198,7 @@ class SampleResult:
     timeline : small arrays to draw: ``seconds`` (n + 1 edges), and by stretch ``rate`` (events per second),
         ``fluorescence`` and ``scatter`` (shift against the tube, decades), ``removed`` (0 or 1); empty without Time.
     review : what persons decided; None where nobody did.
+    instrument : settings as the file states them, see :func:`treg_gating.instrument.instrument_settings`.
     """
 
     tube_id: str
@@ -231,6 +232,7 @@ class SampleResult:
     clock: str = ""
     timeline: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     review: TubeReview | None = None
+    instrument: Mapping[str, str] = field(default_factory=dict)
 
     def count(self, population: str) -> PopulationCount | None:
         """The count of a population, or None where the template has no such population."""

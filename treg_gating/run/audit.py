@@ -11,7 +11,7 @@ import sqlite3
 from datetime import UTC, datetime
 from functools import cache
 
-__all__ = ["START", "append", "first_broken_row", "head", "now", "who"]
+__all__ = ["START", "append", "first_broken_row", "head", "now", "rows_before", "who"]
 
 _COLUMNS = "seq, utc, who, host, run, what, subject, old, new, why, previous"
 START = "0" * 64
@@ -54,6 +54,13 @@ def head(database: sqlite3.Connection) -> str:
     """Digest of the last row; it stands in every report, so that a shortened trail is seen."""
     found = database.execute("SELECT hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
     return str(found[0]) if found else START
+
+
+def rows_before(database: sqlite3.Connection, seq: int | None) -> list[dict[str, str | int | float | None]]:
+    """Rows before number `seq`, by column; all of them where it is None."""
+    names = [*(name for name in _COLUMNS.split(", ") if name != "previous"), "hash"]
+    query = f"SELECT {', '.join(names)} FROM audit WHERE :seq IS NULL OR seq < :seq ORDER BY seq"  # noqa: S608 (constants)
+    return [dict(zip(names, row, strict=True)) for row in database.execute(query, {"seq": seq})]
 
 
 def first_broken_row(database: sqlite3.Connection) -> int | None:

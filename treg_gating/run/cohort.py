@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from treg_gating.errors import RunStateError, TregGatingError
@@ -22,7 +23,7 @@ from treg_gating.run.changes import (
 )
 from treg_gating.run.codec import decode, encode
 from treg_gating.run.engine import Engine, cores, open_engine, run_stage
-from treg_gating.run.finish import Finished, ReportWriter, finish_run, still_finished
+from treg_gating.run.finish import Finished, Reports, finish_run, still_finished
 from treg_gating.run.job import Job, Outcome, Shared, load_pipeline
 from treg_gating.run.keys import code_version, digest, environment, file_sha256, tube_identity
 from treg_gating.run.ledger import Ledger
@@ -43,12 +44,12 @@ FIRST_ROLES = frozenset({Role.SAMPLE, Role.CONTROL, Role.FMO})
 SECOND_ROLES = frozenset({Role.SAMPLE, Role.CONTROL})
 
 
-def run_cohort(order: RunOrder, progress: Progress, write_report: ReportWriter | None = None) -> Finished:
+def run_cohort(order: RunOrder, progress: Progress, reports: Reports = MappingProxyType({})) -> Finished:
     """Run a cohort, or whatever of it an earlier run in the same folder did not finish.
 
     Parameters
     ----------
-    write_report : makes report.html from the record of the run; None for no report.
+    reports : what makes report.html and the workbooks from the record of the run, by file name.
 
     Raises
     ------
@@ -66,7 +67,7 @@ def run_cohort(order: RunOrder, progress: Progress, write_report: ReportWriter |
         try:
             run.begin()
             run.work()
-            return finish_run(ledger, order.out, run.name, write_report, run.reasons)
+            return finish_run(ledger, order.out, run.name, reports, run.reasons)
         except BaseException as error:
             run.broken_off(error)
             raise

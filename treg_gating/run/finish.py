@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,7 +21,9 @@ from treg_gating.run.codec import Payload, decode
 from treg_gating.run.control_charts import write_control_charts
 from treg_gating.run.files import replace_file
 from treg_gating.run.ledger import OUTPUT_MADE_AGAIN, Ledger
+from treg_gating.run.manifest import manifest_of
 from treg_gating.run.outputs import write_json, write_tables
+from treg_gating.run.override_rows import override_rows
 from treg_gating.run.plan import study_summary
 from treg_gating.run.record import EndpointRow, RunRecord
 from treg_gating.run.shelves import ResultShelf, Values
@@ -32,15 +35,19 @@ __all__ = [
     "EXIT_REVIEW",
     "Finished",
     "ReportWriter",
+    "Reports",
     "finish_run",
     "rebuild",
     "record_of",
+    "result_state",
     "still_finished",
 ]
 
 EXIT_DONE, EXIT_REVIEW, EXIT_FAILED = 0, 4, 5
 
 ReportWriter = Callable[[RunRecord, Path], object]
+Reports = Mapping[str, ReportWriter]
+"""File name → what writes it from the record; empty for no reports."""
 
 
 @dataclass(frozen=True)
@@ -72,24 +79,25 @@ def finish_run(
     ledger: Ledger,
     folder: Path,
     run: str,
-    write_report: ReportWriter | None,
+    reports: Reports,
     reasons: Mapping[str, Sequence[str]] | None = None,
 ) -> Finished:
     """Make all outputs of a run and close it in the ledger.
 
     Parameters
     ----------
+    reports : what to write beside the tables.
     reasons : where the run went on from an earlier one, the tubes it gated, by reason.
     """
     ended = now()
     row = replace(ledger.run(run), ended=ended, closing={"gated_because": dict(reasons or {})})
-    closing = _write(folder, ledger, row, write_report)
+    closing = _write(folder, ledger, row, reports)
     closing["decisions"] = len(ledger.decisions())
     ledger.end_run(run, "ended", closing, ended)
     return Finished.from_closing(run, closing)
 
 
-def rebuild(ledger: Ledger, folder: Path, write_report: ReportWriter | None) -> Finished:
+def rebuild(ledger: Ledger, folder: Path, reports: Reports) -> Finished:
     """Make all outputs of the last finished run again.
 
     Raises
@@ -101,7 +109,7 @@ def rebuild(ledger: Ledger, folder: Path, write_report: ReportWriter | None) -> 
         msg = f"{folder}: no run came to its end here. Run 'treg-gating run' first"
         raise RunStateError(msg)
     before = ledger.outputs_of(row)
-    closing = _write(folder, ledger, row, write_report)
+    closing = _write(folder, ledger, row, reports)
     for name, sha256 in closing["outputs"].items():
         if before.get(name) != sha256:  # the same results, written by another version of this program
             why = "made again from the ledger"
@@ -140,6 +148,8 @@ def record_of(ledger: Ledger, row: RunRow, ended: str) -> RunRecord:
     endpoint = endpoint_table(results, plan["tubes"], plan["study"], plan["template"], row.code)
     others = other_tubes(results, plan["tubes"], plan["study"], plan["template"], row.code)
     consensus = {name: None if gate is None else gate_to_dict(gate) for name, gate in cohort["consensus"].items()}
+    trail = ledger.audit_before_end(row.run)
+    made = [decision for decision in ledger.decisions() if decision.seq <= len(trail)]
     return RunRecord(
         title=plan["title"],
         created=ended,
@@ -160,10 +170,15 @@ def record_of(ledger: Ledger, row: RunRow, ended: str) -> RunRecord:
             "audit_head": ledger.head_at_end(row.run),
         },
         other_tubes=tuple(others),
+        overrides=override_rows(made, results, plan["template"]),
+        audit=tuple(trail),
+        limits={item.name: getattr(plan["study"].limits, item.name) for item in fields(plan["study"].limits)},
+        environment=plan["environment"],
+        study_sha256=plan["study"].sha256,
     )
 
 
-def _write(folder: Path, ledger: Ledger, row: RunRow, write_report: ReportWriter | None) -> dict[str, Any]:
+def _write(folder: Path, ledger: Ledger, row: RunRow, reports: Reports) -> dict[str, Any]:
     """Write every output; what is to be said at the run's end."""
     record = record_of(ledger, row, row.ended)
     outputs = write_tables(folder, record.samples, record.endpoint, record.template.denominator, record.other_tubes)
@@ -171,11 +186,13 @@ def _write(folder: Path, ledger: Ledger, row: RunRow, write_report: ReportWriter
         folder, record.samples, record.template.numerator, record.template.denominator
     )
     outputs.update(charts)
-    if write_report is not None:
-        replace_file(folder / "report.html", lambda temporary: write_report(record, temporary))
-        outputs["report.html"] = _digest_or_empty(folder / "report.html")
+    for name, write in reports.items():
+        replace_file(folder / name, partial(write, record))
+        outputs[name] = _digest_or_empty(folder / name)
+    write_json(folder / "manifest.json", manifest_of(record, outputs))
+    outputs["manifest.json"] = _digest_or_empty(folder / "manifest.json")
     exit_code = _exit_code(record.samples)
-    lines = _last_screen(record, folder, report=write_report is not None)
+    lines = _last_screen(record, folder, reports)
     gated = row.closing.get("gated_because", {})
     summary = {
         "run": row.run,
@@ -184,7 +201,7 @@ def _write(folder: Path, ledger: Ledger, row: RunRow, write_report: ReportWriter
         "started": row.started,
         "ended": row.ended,
         "exit_code": exit_code,
-        "tubes": dict(Counter(_state(result) for result in record.samples)),
+        "tubes": dict(Counter(result_state(result) for result in record.samples)),
         "endpoint": dict(Counter(str(line["status"]) for line in record.endpoint)),
         "failed": [_problem(result) for result in record.samples if result.status != "done"],
         "gated_because": gated,
@@ -206,19 +223,22 @@ def _write(folder: Path, ledger: Ledger, row: RunRow, write_report: ReportWriter
         "complete": not transient,
         "gated_because": gated,
         "attention": [
-            (result.subject, result.visit, state) for result in record.samples if (state := _state(result)) != "done"
+            (result.subject, result.visit, state)
+            for result in record.samples
+            if (state := result_state(result)) != "done"
         ],
     }
 
 
-def _state(result: SampleResult) -> str:
+def result_state(result: SampleResult) -> str:
+    """What came of a tube: "done", "review" where a flag asks for a look, or "failed"."""
     if result.status != "done":
         return "failed"
     return "review" if any(flag.level is not FlagLevel.NOTE for flag in result.flags) else "done"
 
 
 def _exit_code(results: Sequence[SampleResult]) -> int:
-    states = {_state(result) for result in results}
+    states = {result_state(result) for result in results}
     if "failed" in states:
         return EXIT_FAILED
     return EXIT_REVIEW if "review" in states else EXIT_DONE
@@ -229,25 +249,26 @@ def _problem(result: SampleResult) -> dict[str, str]:
     return {key: str(getattr(result, key)) for key in keys}
 
 
-def _last_screen(record: RunRecord, folder: Path, *, report: bool) -> list[str]:
+def _last_screen(record: RunRecord, folder: Path, reports: Iterable[str]) -> list[str]:
     """Some lines: tubes, subjects, the endpoint by visit, what failed, where it lies."""
-    states = Counter(_state(result) for result in record.samples)
+    states = Counter(result_state(result) for result in record.samples)
     rows = Counter(str(row["status"]) for row in record.endpoint)
     subjects = len({row["subject"] for row in record.endpoint})
     valued = rows["ok"] + rows["review"]
     failed = [result for result in record.samples if result.status != "done"]
-    shown = ", ".join(f"{result.tube_id} [{result.code}]" for result in failed[:4])
+    failures = ", ".join(f"{result.tube_id} [{result.code}]" for result in failed[:4])
     more = f" and {len(failed) - 4} more" if len(failed) > 4 else ""
-    files = "report.html (open it first), endpoint.csv, populations.parquet, gates.csv, summary.json, run.log.jsonl"
+    shown = ", ".join(name if name != "report.html" else "report.html (open it first)" for name in reports)
+    tables = "endpoint.csv, populations.parquet, gates.csv, summary.json, run.log.jsonl"
     return [
         f"Tubes     {len(record.samples)}: {states['done'] + states['review']} done, of which {states['review']} "
         f"need review; {states['failed']} failed",
         f"Visits    {subjects} subjects × {len(record.study.visits)} visits: {valued} with a value, "
         f"{rows['not_estimable']} not estimable, {rows['failed']} failed, {rows['missing']} missing",
         f"Endpoint  {record.template.label}, median: {_medians(record.endpoint, record)}",
-        f"Failed    {shown + more or 'none'}",
+        f"Failed    {failures + more or 'none'}",
         *_decisions(record.samples),
-        f"Results   in {folder}: {files if report else files.removeprefix('report.html (open it first), ')}",
+        f"Results   in {folder}: {f'{shown}, ' if shown else ''}{tables}",
     ]
 
 

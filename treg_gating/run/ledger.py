@@ -266,6 +266,13 @@ class Ledger(LedgerFile):
             row = self.connection.execute(query, (run,)).fetchone()
             return str(row[0]) if row else audit.head(self.connection)
 
+    def audit_before_end(self, run: str) -> list[dict[str, str | int | float | None]]:
+        """The trail's rows before the one that closed the run; all while it is open."""
+        query = "SELECT seq FROM audit WHERE run = ? AND what = 'run ended'"
+        with self._errors():
+            row = self.connection.execute(query, (run,)).fetchone()
+            return audit.rows_before(self.connection, row[0] if row else None)
+
     def audit_head(self) -> str:
         """Digest of the audit trail's last row."""
         with self._errors():

@@ -97,6 +97,10 @@ class RunRecord:
     samples : results of every tube, in the order of the sheet; those of a run are read from its ledger when asked.
     endpoint : rows of endpoint.csv, in its order.
     other_tubes : rows of other_tubes.csv: sample tubes that count for no planned visit.
+    overrides : what persons decided, columns as in :data:`treg_gating.tables.OVERRIDES`.
+    audit : the trail up to the run's end, columns as in :data:`treg_gating.tables.AUDIT`.
+    study_sha256 : digest of study.toml; empty where there was none.
+    limits : of study.toml, by name. environment : versions of what the numbers also rest on.
     consensus : by population, the cohort's gate as :func:`treg_gating.gating.gates.gate_to_dict` gives it,
         or None where there is none.
     settings : choices of the run (spillover, workers, seed ...), for provenance.
@@ -115,3 +119,8 @@ class RunRecord:
     consensus: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     other_tubes: tuple[EndpointRow, ...] = ()
+    overrides: tuple[EndpointRow, ...] = ()
+    audit: tuple[EndpointRow, ...] = ()
+    study_sha256: str = ""
+    limits: Mapping[str, float] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)

@@ -7,6 +7,7 @@ import uuid
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from treg_gating.errors import RunStateError
 from treg_gating.gating.template import GatingTemplate
@@ -14,7 +15,7 @@ from treg_gating.pipeline import RunSettings
 from treg_gating.run.child import Limits
 from treg_gating.run.codec import decode
 from treg_gating.run.engine import open_engine
-from treg_gating.run.finish import Finished, ReportWriter, finish_run, still_finished
+from treg_gating.run.finish import Finished, Reports, finish_run, still_finished
 from treg_gating.run.job import PIPELINE, Outcome, Shared
 from treg_gating.run.keys import code_version
 from treg_gating.run.ledger import Ledger
@@ -33,7 +34,7 @@ def rerun(
     folder: Path,
     template: GatingTemplate,
     progress: Progress,
-    write_report: ReportWriter | None = None,
+    reports: Reports = MappingProxyType({}),
     *,
     data: Path | None = None,
     workers: int | None = None,
@@ -78,7 +79,7 @@ def rerun(
                     limits or Limits(),
                     lambda outcome: _tell(outcome, progress),
                 )
-            return finish_run(ledger, folder, name, write_report)
+            return finish_run(ledger, folder, name, reports)
         except BaseException as error:
             ledger.end_run(name, "broken off", {"why": f"{type(error).__name__}: {error}"})
             raise
