@@ -136,8 +136,8 @@ def test_outputs_made_again_by_a_later_version_hold(finished):
     told = list(verify_folder(finished))
     with Ledger(finished, read_only=True) as ledger:
         query = "SELECT subject FROM audit WHERE what = 'output made again' ORDER BY subject"
-        assert ledger.connection.execute(query).fetchall() == [("report.html",), ("summary.json",)]
-    assert told[4].startswith("Outputs: 7 files")
+        assert ledger.connection.execute(query).fetchall() == [("manifest.json",), ("report.html",), ("summary.json",)]
+    assert told[4].startswith("Outputs: 8 files")
 
 
 def test_a_damaged_file_is_no_traceback(finished):

@@ -113,7 +113,7 @@ class _Writer:
         if (number, fill) not in self.formats:
             values: dict[str, Any] = {"num_format": number, "valign": "top", **({"bg_color": fill} if fill else {})}
             if number == "@":
-                values["indent"] = 1  # else it touches the number in the column before it
+                values.update(align="left", indent=1)  # else it touches the number in the column before it
             self.formats[number, fill] = self.book.add_format(values)
         return self.formats[number, fill]
 
