@@ -1,6 +1,6 @@
-"""Make the tutorial's pictures from sample_data: python docs/pictures.py
+"""Make the tutorial's pictures from sample_data, by ``python docs/pictures.py``.
 
-Needs the extra [dev], and Debian's chromium, libreoffice-calc and poppler-utils. Takes two minutes.
+Needs the extra [dev], and Debian's chromium, libreoffice-calc and poppler-utils. Takes two minutes on a free machine.
 """
 
 from __future__ import annotations
