@@ -1,12 +1,14 @@
 """Throughput of this package beside FlowKit, FlowIO and reading the bytes, on identical files and gates.
 
-    python benchmarks/throughput.py                          every mode but the cohort of 10,000
+    python benchmarks/throughput.py                          every mode; the cohort up to 1,000 tubes
     python benchmarks/throughput.py fixed reader --quick     small sizes, few rounds
     python benchmarks/throughput.py cohort --tubes 100 1000 10000
 
 Modes: ``fixed`` (eight fixed gates, every program in turn), ``decisions`` (event by event against FlowKit), ``reader``,
 ``adaptive`` (both passes against FlowKit's fixed gates), ``memory`` (peak of a fresh process), ``cold`` (start of the
-program to the first tube).
+program to the first tube), ``workers`` (a whole run with one process and with two), ``dask`` (overhead of Dask and
+ledger; threads with child processes, and a cluster of processes on loopback), ``cohort`` (the coordinator's memory and
+the time per tube as the cohort grows; with --replay no tube is read, which shows 10,000 tubes in minutes).
 
 Everything runs in turn in one process with BLAS at one thread; figures are medians, and only ratios count. Tubes come
 from the package's simulator (``benchmarks/speed/tubes.py``) and are kept in --data. Leaves throughput.json and
@@ -28,10 +30,12 @@ from typing import Any
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
-from speed import single
+from speed import cohorts, single
 from speed.measure import machine
+from speed.runs import timed_run
 from speed.table import markdown
 
+INSIDE = {**single.INSIDE, "run": timed_run}
 SIZES = [20_000, 100_000, 500_000, 2_000_000]
 QUICK_SIZES = [20_000, 100_000]
 
@@ -59,6 +63,14 @@ def _sizes(options: argparse.Namespace) -> list[int]:
     return options.events or (QUICK_SIZES if options.quick else SIZES)
 
 
+def _events(options: argparse.Namespace, usual: int, quick: int) -> int:
+    return options.events[0] if options.events else quick if options.quick else usual
+
+
+def _tubes(options: argparse.Namespace, usual: int, quick: int, *more: int) -> list[int]:
+    return options.tubes or ([quick] if options.quick else [usual, *more])
+
+
 def _rounds(options: argparse.Namespace, usual: int, quick: int) -> int:
     return options.rounds or (quick if options.quick else usual)
 
@@ -70,6 +82,11 @@ _MODES: dict[str, Callable[[argparse.Namespace, Path], Any]] = {
     "adaptive": lambda o, data: single.adaptive(data, [n for n in _sizes(o) if n <= 500_000], _rounds(o, 5, 3)),
     "memory": lambda o, data: single.memory(data, 100_000 if o.quick else 2_000_000),
     "cold": lambda o, data: single.cold(data, 100_000, _rounds(o, 5, 3)),
+    "workers": lambda o, data: cohorts.workers(data, _tubes(o, 64, 16)[0], _events(o, 500_000, 20_000)),
+    "dask": lambda o, data: cohorts.dask(data, _tubes(o, 64, 16)[0], _events(o, 100_000, 20_000)),
+    "cohort": lambda o, data: cohorts.cohort(
+        data, _tubes(o, 100, 100, 1_000), _events(o, 5_000, 5_000), real=not o.replay
+    ),
 }
 
 
@@ -77,6 +94,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("modes", nargs="*", metavar="MODE", help=f"{', '.join(_MODES)}; all by default")
     parser.add_argument("--events", type=int, nargs="+", help=f"events a tube; {SIZES} by default")
+    parser.add_argument("--tubes", type=int, nargs="+", help="tubes of workers, dask (one number) and cohort")
+    parser.add_argument("--replay", action="store_true", help="cohort: answers from a store instead of real work")
     parser.add_argument("--rounds", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="small sizes and few rounds")
     parser.add_argument("--data", type=Path, default=Path("build/throughput"), help="where simulated tubes are kept")
@@ -91,6 +110,6 @@ def _options() -> argparse.Namespace:
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     if sys.argv[1:2] == ["--inside"]:
-        print(json.dumps(single.INSIDE[sys.argv[2]](*sys.argv[3:])))
+        print(json.dumps(INSIDE[sys.argv[2]](*sys.argv[3:])))
     else:
         main()
