@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from treg_gating import pipeline
+from treg_gating.gating import consensus
 from treg_gating.gating.results import SampleFit, SampleResult
 from treg_gating.samplesheet import Tube
 
@@ -32,10 +33,13 @@ class ReplaySettings(pipeline.RunSettings):
     Parameters
     ----------
     store : the file that :func:`record` wrote. seconds : how long a pass of a tube is to take.
+    teachers : most tubes that mixtures are learnt on; fewer than in a real run, whose cost is the same for all cohorts
+        above its own bound.
     """
 
     store: str = ""
     seconds: float = 0.0
+    teachers: int = 4
 
 
 def record(tubes: Sequence[Tube], settings: pipeline.RunSettings, store: Path) -> None:
@@ -67,6 +71,7 @@ def first_pass(tube: Tube, settings: ReplaySettings) -> SampleFit:
 
 
 def between_passes(tubes: Sequence[Tube], fits: Mapping[str, SampleFit], settings: ReplaySettings) -> Any:
+    consensus.MOST_TEACHERS = settings.teachers
     return pipeline.between_passes(tubes, fits, settings)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,10 +44,12 @@ def learn_mixture(
     the starts, as a fraction of the chosen one (how far the answer depends on the start).
     """
     small = [thinned(tube, TUBE_BINS) for tube in tubes]
-    found = [
-        _from_start(small, seed, components=components, nu=nu, tie=tie, width=width, loose=loose)
-        for seed in range(starts)
-    ]
+
+    def from_seed(seed: int) -> tuple[Mixture, Array]:
+        return _from_start(small, seed, components=components, nu=nu, tie=tie, width=width, loose=loose)
+
+    with ThreadPoolExecutor(min(starts, os.cpu_count() or 1)) as pool:  # numpy lets go of Python's lock
+        found = list(pool.map(from_seed, range(starts)))
     shares = np.array([float(mixture.weights[wanted(mixture)].sum()) for mixture, _ in found])
     named = np.flatnonzero(shares > 0)
     if not len(named):
@@ -70,6 +74,8 @@ def _from_start(
     for _ in range(ROUNDS):
         pooled = thinned(_pooled(tubes, shifts), POOLED_BINS)
         mixture = fit_mixture(pooled, mixture, floor=width / 2, tie=tie, iterations=60, tolerance=1e-5)
+        if len(tubes) == 1:
+            continue  # it is the common position
         places = [
             place_mixture(mixture, tube, loose=loose, stiffness=np.inf, iterations=30, tolerance=1e-5) for tube in tubes
         ]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from treg_gating.report import figures, strips, wording
+from treg_gating.report.bounds import shown_part
 from treg_gating.report.gateplot import AxisLibrary
 from treg_gating.report.levels import CLEAN, FAILED, LEVELS, NOTE, REVIEW, UNUSED
 from treg_gating.report.series import cell_number, cut_series, endpoint_points, flag_table, rows_by_tube, visit_order
@@ -60,7 +61,8 @@ def report_html(record: RunRecord) -> str:
     return environment.get_template("report.html.j2").render(_context(record))
 
 
-def _context(record: RunRecord) -> dict[str, Any]:
+def _context(whole: RunRecord) -> dict[str, Any]:
+    record = shown_part(whole)
     library = AxisLibrary()
     matrices = _matrices(record.samples)
     rows = rows_by_tube(record)
