@@ -50,11 +50,14 @@ def main() -> int:
     begun = time.perf_counter()
     say = Report(f"`python benchmarks/accuracy.py {' '.join(sys.argv[1:])}`")
     cohorts: list[Cohort] = []
-    with ProcessPoolExecutor(arguments.workers, mp_context=get_context("spawn")) as pool:
+    pool = ProcessPoolExecutor(arguments.workers, mp_context=get_context("spawn"))
+    try:
         for kind, seed in ((kind, seed) for kind in arguments.kinds for seed in arguments.seeds):
             start = time.perf_counter()
             cohorts.append(_measured(kind, seed, pool, arguments))
             say(*section(cohorts[-1], arguments.methods, time.perf_counter() - start))
+    finally:
+        pool.shutdown(cancel_futures=True)  # after a fault nothing that waits is begun
     missed = [
         f"- {cohort.kind}, seed {cohort.seed}: {what} {figure} (bar {bar})"
         for cohort in cohorts

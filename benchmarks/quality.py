@@ -1,4 +1,4 @@
-"""Time and flow-rate quality control against simulated truth, beside PeacoQC where it is installed (``peacoqc-rs``).
+"""Time and flow-rate quality control against simulated truth, beside PeacoQC (extra ``[bench]``).
 
     python benchmarks/quality.py [--tubes 12] [--events 60000] [--treg] [--time]
 
