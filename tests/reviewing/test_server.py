@@ -163,7 +163,7 @@ def test_what_was_decided_is_on_the_disk_before_the_answer(study, serve):
         ({"gate": {"gate": "Interval", "dims": ["CD4"], "low": 0.5}}, "other dimensions"),
         ({"gate": {"gate": "Interval", "dims": ["FOXP3"], "low": 1e300}}, "out of range"),
         ({"gate": {"gate": "Interval", "dims": ["FOXP3"], "low": 1, "surprise": 2}}, "surprise"),
-        ({"gate": {"gate": "Polygon", "dims": ["FOXP3"], "vertices": [[0, 0]] * 300}}, "300 corners"),
+        ({"gate": {"gate": "Polygon", "dims": ["FOXP3"], "vertices": [[0, 0]] * 700}}, "700 corners"),
         ({"name": ""}, "name"),
         ({"reason": "because"}, "a reason is missing"),
         ({"population": "effector_treg"}, "no gate of its own"),

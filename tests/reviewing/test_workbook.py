@@ -133,7 +133,7 @@ def test_the_commands(study):
     assert done.exception is None
     assert "rows of 6 tubes" in done.output
     path = study.out / "review.xlsx"
-    assert "No row holds a decision" in runner.invoke(cli, [*words, "--read", str(path)]).output
+    assert "There is no decision in it" in runner.invoke(cli, [*words, "--read", str(path)]).output
     other = runner.invoke(cli, [*words, "--read", str(study.folder / "samples.csv")], standalone_mode=False)
     assert isinstance(other.exception, ReviewError)
     assert "columns are missing" in str(other.exception)

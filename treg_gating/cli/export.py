@@ -10,6 +10,7 @@ __all__ = ["command"]
 
 # Format -> module; imported when it is asked for.
 _FORMATS = {
+    "flowjo": ("treg_gating.cli.export_flowjo", "Every tube's gates as one FlowJo 10 workspace (.wsp)."),
     "anndata": ("treg_gating.cli.export_anndata", "Events and populations of one tube for scverse (.h5ad)."),
     "cdisc": ("treg_gating.cli.export_cdisc", "SDTM CP and SUPPCP, with an arm list ADTREG (SAS transport files)."),
 }

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from treg_gating.reviewing.desk import Desk
+    from treg_gating.run.decisions import Decision
 
 _EPILOG = """\b
 Examples:
@@ -16,11 +19,16 @@ Examples:
   treg-gating review results --not-blinded       # with subject, visit and batch
   treg-gating review results --workbook          # instead of the page: writes results/review.xlsx ...
   treg-gating review results --read results/review.xlsx          # ... and reads it back, filled in
+  treg-gating review results --read study.wsp --name "A. Lab"    # gates moved in FlowJo (see: export flowjo)
   treg-gating rerun results                      # then: apply what was decided
 
 Whoever holds the address may decide, so do not pass it on. It works on this computer alone; from your own computer,
 an SSH tunnel brings it there: ssh -L 8765:127.0.0.1:8765 server, with --port 8765 here.
 """
+
+
+# The keys of treg_gating.run.decisions.GATE_REASONS, written out so that --help imports nothing heavy; a test compares.
+_REASONS = ("too_low", "too_high", "wrong_population", "two_populations", "control", "few_events", "other")
 
 
 @click.command("review", epilog=_EPILOG)
@@ -39,8 +47,12 @@ an SSH tunnel brings it there: ssh -L 8765:127.0.0.1:8765 server, with --port 87
     "--read",
     "edited",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Read decisions from a filled-in review.xlsx.",
+    help="Read decisions from a filled-in review.xlsx, or overrides from a workspace (.wsp) of 'export flowjo' whose "
+    "gates were moved in FlowJo.",
 )
+@click.option("--name", default="", help="Who signs what is read from a workspace.")
+@click.option("--reason", type=click.Choice(_REASONS), default="other", help="Of what is read from a workspace.")
+@click.option("--comment", default="", help="Of what is read from a workspace; its file's name by default.")
 @click.option("--browser/--no-browser", default=False, help="Open the page in this computer's browser.")
 def command(
     run_dir: Path,
@@ -51,6 +63,9 @@ def command(
     port: int,
     workbook: bool,
     edited: Path | None,
+    name: str,
+    reason: str,
+    comment: str,
     browser: bool,
 ) -> None:
     """Review the last finished run in RUN_DIR on a page in the browser.
@@ -70,6 +85,8 @@ def command(
         desk.note("review not blinded", "the review page was opened with subjects, visits and batches")
     if workbook:
         _write(desk, run_dir)
+    elif edited is not None and edited.suffix.lower() == ".wsp":
+        _read_workspace(desk, edited, run_dir, name, reason, comment)
     elif edited is not None:
         _read(desk, edited, run_dir)
     else:
@@ -105,9 +122,27 @@ def _write(desk: Desk, run_dir: Path) -> None:
 def _read(desk: Desk, edited: Path, run_dir: Path) -> None:
     from treg_gating.reviewing.workbook_rows import read_workbook
 
-    kept = desk.keep(read_workbook(edited, desk))
+    _keep(desk, read_workbook(edited, desk), run_dir)
+
+
+def _read_workspace(desk: Desk, edited: Path, run_dir: Path, name: str, reason: str, comment: str) -> None:
+    from treg_gating.reviewing.workspace import read_workspace
+
+    if not name.strip():
+        msg = "a workspace does not say who moved its gates: give --name"
+        raise click.UsageError(msg)
+    found = read_workspace(edited, desk, name=name, reason=reason, comment=comment or f"moved in FlowJo, {edited.name}")
+    for note in found.notes:
+        click.echo(f"Note: {note}", err=True)
+    _keep(desk, found.decisions, run_dir)
+
+
+def _keep(desk: Desk, decisions: Sequence[Decision], run_dir: Path) -> None:
+    kept = desk.keep(list(decisions))
     names = {seat.tube.tube_id: seat.name for seat in desk.seats.values()}
     for decision in kept:
         what = f"{names[decision.tube_id]} {decision.population or 'whole tube'}"
         click.echo(f"{decision.action:<9} {what}: {decision.why or 'no reason given'} ({decision.signed})")
-    click.echo(f"{len(kept)} decisions kept. Then: treg-gating rerun {run_dir}" if kept else "No row holds a decision.")
+    click.echo(
+        f"{len(kept)} decisions kept. Then: treg-gating rerun {run_dir}" if kept else "There is no decision in it."
+    )

@@ -39,9 +39,10 @@ from treg_gating.interchange.flowjo_parts import (
 from treg_gating.interchange.xml_text import DATA, GATING, TRANSFORMS, data, gating, number
 from treg_gating.transforms import Linear, Transform
 
-__all__ = ["WorkspaceExport", "export_flowjo"]
+__all__ = ["RUN_NOTE", "WorkspaceExport", "export_flowjo"]
 
 GROUP = "All Samples"
+RUN_NOTE = "treg-gating run "  # what the group's annotation begins with where the run is known
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,15 @@ class WorkspaceExport:
     notes: tuple[tuple[str, str], ...]
 
 
-def export_flowjo(results: Iterable[SampleResult], path: str | Path, files: Mapping[str, Path]) -> WorkspaceExport:
+def export_flowjo(
+    results: Iterable[SampleResult], path: str | Path, files: Mapping[str, Path], *, run: str = ""
+) -> WorkspaceExport:
     """Write the gates of all finished tubes into one workspace.
 
     Parameters
     ----------
     files : FCS file by tube_id; a sample is called by the file's $FIL, as FlowJo does.
+    run : name of the run, kept with the group, so that an edited workspace can be read back as decisions on it.
 
     Raises
     ------
@@ -79,7 +83,16 @@ def export_flowjo(results: Iterable[SampleResult], path: str | Path, files: Mapp
         raise InputError(msg, file=str(path))
     target = Path(path)
     root = _workspace_element()
-    group = sub(sub(root.find("Groups"), "GroupNode", name=GROUP, annotation="", owningGroup=GROUP), "Group")
+    group = sub(
+        sub(
+            root.find("Groups"),
+            "GroupNode",
+            name=GROUP,
+            annotation=f"{RUN_NOTE}{run}" if run else "",
+            owningGroup=GROUP,
+        ),
+        "Group",
+    )
     group.set("name", GROUP)
     references = sub(group, "SampleRefs")
     samples, left_out, notes = {}, [], []

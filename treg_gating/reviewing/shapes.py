@@ -12,7 +12,7 @@ from treg_gating.gating.gates import GATES, Ellipse, Gate, HalfPlane, Interval, 
 
 __all__ = ["gate_of_shape", "shape_of", "typical_gate"]
 
-_MOST_CORNERS = 200
+_MOST_CORNERS = 600
 _LARGEST = 1e9
 
 
