@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,15 @@ import pytest
 from treg_gating.absolute import absolute_count
 from treg_gating.endpoint import endpoint_table
 from treg_gating.errors import SampleSheetError
+from treg_gating.fcs import read_fcs, write_fcs
 from treg_gating.gating.results import PopulationCount, SampleResult
+from treg_gating.gating.template import load_template
+from treg_gating.pipeline import RunSettings, between_passes, first_pass, second_pass
 from treg_gating.run.record import TemplateSummary
 from treg_gating.samplesheet import Tube, read_samplesheet
-from treg_gating.study import Limits, Study, Visit
+from treg_gating.study import Limits, Study, Visit, read_study
 
+ROOT = Path(__file__).resolve().parents[1]
 STUDY = Study(visits=(Visit("Baseline", 0, baseline=True),))
 PLAN = TemplateSummary("treg_foxp3", "1.0", "", "f" * 64, "treg", "cd4_t", "Treg of CD4 T, %")
 BEADS = {"beads_counted": 10000.0, "beads_added": 50000.0, "blood_ul": 100.0}
@@ -150,3 +156,53 @@ def test_contradictions_in_the_sheet_are_refused(tmp_path: Path, cells: str, fau
     with pytest.raises(SampleSheetError) as caught:
         read(tmp_path, cells)
     assert any(fault in str(one) for one in caught.value.faults), caught.value.faults
+
+
+def test_beads_in_a_file_are_found_by_a_gate_of_the_template(tmp_path: Path) -> None:
+    """2,000 beads among the events of a tube: the row of docs/statistics.md counts them, from all events."""
+    documented = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8").splitlines()
+    row = next(line.strip() for line in documented if "beads,root" in line)
+    folder = tmp_path / "with_beads"
+    folder.mkdir()
+    shutil.copy(ROOT / "gating_templates" / "treg_foxp3" / "template.toml", folder)
+    (folder / "panel.csv").write_text(
+        "marker,synonyms,transform,args,required,channel\nSSC-A,,linear,,yes,\nTime,,linear,,no,\n"
+        "CD3,,logicle,w=0.6,yes,\n"
+    )
+    (folder / "gates.csv").write_text(
+        "population,parent,dims,sign,method,args,share,fallback\ncells,clean,SSC-A,+,fixed,low=0,own,\nt_cells,cells,CD3,+,fixed,low=0.5,own,\n"
+        + row
+        + "\n"
+    )
+    (folder / "endpoints.csv").write_text("endpoint,numerator,denominator,unit,primary\nt_pct,t_cells,cells,%,yes\n")
+    study = read_study(ROOT / "sample_data" / "study.toml")
+    plain = read_samplesheet(ROOT / "sample_data" / "samples.csv", study=study).tubes[0]
+    sample = read_fcs(plain.path)
+    names = [channel.name for channel in sample.channels]
+    beads = np.full((2000, len(names)), -50.0)
+    beads[:, names.index("SSC-A")] = 230_000
+    time = next(i for i, channel in enumerate(sample.channels) if channel.is_time)
+    beads[:, time] = np.linspace(*np.quantile(sample.events[:, time], [0, 1]), 2000)
+    events = np.vstack([sample.events, beads])
+    events = events[np.argsort(events[:, time], kind="stable")]
+    write_fcs(tmp_path / "beads.fcs", events, sample.channels, spillover=sample.spillover, timestep=0.01)
+    spiked = replace(plain, path=tmp_path / "beads.fcs", beads_added=20_000.0, blood_ul=50.0)
+
+    settings = RunSettings(load_template(folder), study)
+    results = []
+    for tube in (spiked, plain):
+        fit = first_pass(tube, settings)
+        results.append(second_pass(tube, settings, between_passes([tube], {tube.tube_id: fit}, settings), fit))
+    found, without = results
+    counted, cells = found.count("beads"), found.count("t_cells")
+    assert counted is not None
+    assert cells is not None
+    assert cells.n
+    bright = int(np.sum(sample.events[:, names.index("SSC-A")] >= 200_000))  # cells that the gate takes for beads
+    assert bright < 20
+    assert (counted.n, counted.parent) == (2000 + bright, "root")
+    assert cells.n == without.count("t_cells").n  # type: ignore[union-attr]
+    count = absolute_count(found, spiked, "t_cells", "cells")
+    kept = 1 - found.quality["time_removed_pct"] / 100
+    assert count.per_ul == pytest.approx(cells.n * 20_000 / ((2000 + bright) * kept * 50), rel=1e-5)
+    assert count.source == "beads gate"
