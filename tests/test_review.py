@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -104,6 +105,13 @@ def test_gates_that_are_not_their_own_method(
 @pytest.mark.parametrize("status", [GateStatus.FITTED, GateStatus.FIXED, GateStatus.NOT_STAINED, GateStatus.OVERRIDDEN])
 def test_gates_without_a_flag(status: GateStatus) -> None:
     assert flags(gates=[gate(status)]) == []
+
+
+def test_a_gate_that_depends_on_the_start_of_its_fit() -> None:
+    unsure = replace(gate(GateStatus.FITTED), caution="fits from different starts expect 3.1 to 6.0 %")
+    (flag,) = flags(gates=[unsure])
+    assert (flag.code, flag.level) == ("GATE_UNSTABLE", FlagLevel.REVIEW)
+    assert "3.1 to 6.0 %" in flag.text
 
 
 def test_one_cause_one_flag() -> None:

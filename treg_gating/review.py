@@ -99,6 +99,8 @@ def _flags_of_gate(gate: FittedGate, *, primary: bool) -> list[Flag]:
         return [Flag("GATE_CONSENSUS", FlagLevel.NOTE, gate.reason, gate.population)]
     if gate.status is GateStatus.FALLBACK:
         return [Flag("GATE_FALLBACK", level, f"{gate.rule}: {gate.reason}", gate.population)]
+    if gate.status is GateStatus.FITTED and gate.caution:
+        return [Flag("GATE_UNSTABLE", level, gate.caution, gate.population)]
     return []
 
 

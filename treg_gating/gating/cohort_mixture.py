@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.gating.mixture import Binned, Mixture, fit_mixture, place_mixture, start_mixture, thinned
+from treg_gating.gating.mixture import Binned, Mixture, fit_mixture, place_mixture, thinned
+from treg_gating.gating.mixture_start import structured_start
 
 __all__ = ["learn_mixture", "name_components"]
 
 Array = NDArray[np.float64]
 ROUNDS = 3
+MEMBERS = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the starts in order of the population's share
 TUBE_BINS, POOLED_BINS, FINAL_BINS = 3_000, 15_000, 40_000
 LEAST_DISPLACEMENT = 1.7  # spreads, mean over the markers
 NEAREST_SHARE = 0.6  # of the average displacement of the components that are far
@@ -30,47 +32,56 @@ def learn_mixture(
     starts: int,
     width: float,
     loose: float,
-    wanted: Callable[[Mixture], NDArray[np.bool_]],
-) -> tuple[Mixture, Binned, float]:
+    signs: Array,
+) -> tuple[tuple[Mixture, ...], Binned, float]:
     """Align the tubes and fit the mixture they share.
 
-    Alternates between fitting the pooled, shifted events and shifting each tube to fit, from several starts on
-    thinned data; then fits the chosen start on more of it. The start with the median share of the population that
-    `wanted` names is chosen, among those in which it names any.
+    Alternates between fitting the pooled, shifted events and shifting each tube to fit; then fits the pooled events
+    from several starts, and five of the ends on more of them: spread over the starts in order of the share of the
+    population that `signs` name, without the outermost where there are enough.
 
     Returns
     -------
-    The mixture in the cohort's common position; the pooled events there; the range of the population's share over
-    the starts, as a fraction of the chosen one (how far the answer depends on the start).
+    The mixtures in the cohort's common position; the pooled events there; the range of the population's share over
+    the middle of the starts, as a fraction of the median (how far the answer depends on the start).
     """
     small = [thinned(tube, TUBE_BINS) for tube in tubes]
+    shifts = _aligned(small, components=components, nu=nu, tie=tie, width=width, loose=loose, signs=signs)
+    pooled = thinned(_pooled(small, shifts), POOLED_BINS)
 
-    def from_seed(seed: int) -> tuple[Mixture, Array]:
-        return _from_start(small, seed, components=components, nu=nu, tie=tie, width=width, loose=loose)
+    def fitted(data: Binned, start: Mixture, iterations: int) -> Mixture:
+        return fit_mixture(data, start, floor=width / 2, tie=tie, iterations=iterations, tolerance=1e-5)
+
+    def from_seed(seed: int) -> Mixture:
+        return fitted(pooled, structured_start(pooled, signs, components, nu, floor=width / 2, seed=seed), 80)
 
     with ThreadPoolExecutor(min(starts, os.cpu_count() or 1)) as pool:  # numpy lets go of Python's lock
         found = list(pool.map(from_seed, range(starts)))
-    shares = np.array([float(mixture.weights[wanted(mixture)].sum()) for mixture, _ in found])
-    named = np.flatnonzero(shares > 0)
-    if not len(named):
-        return found[0][0], _pooled(small, found[0][1]), 0.0
-    order = named[np.argsort(shares[named], kind="stable")]
-    chosen = order[(len(order) - 1) // 2]
-    spread = float((shares[named].max() - shares[named].min()) / shares[chosen])
-    mixture, shifts = found[chosen]
-    pooled = thinned(_pooled(tubes, shifts), FINAL_BINS)
-    mixture = fit_mixture(pooled, mixture, floor=width / 2, tie=tie, iterations=30, tolerance=1e-5)
-    return mixture, pooled, spread
+    shares = np.array([float(mixture.weights[name_components(mixture, signs)].sum()) for mixture in found])
+    order = np.argsort(shares, kind="stable")
+    order = order[shares[order] > 0]
+    if not len(order):
+        return (found[0],), pooled, 0.0
+    middle = len(order) - 1
+    kept = sorted({int(order[round(middle * place)]) for place in MEMBERS}, key=lambda at: float(shares[at]))
+    low, high = (shares[order[round(middle * place)]] for place in (MEMBERS[1], MEMBERS[-2]))
+    spread = float((high - low) / np.median(shares[order]))
+    large = thinned(_pooled(tubes, shifts), FINAL_BINS)
+    with ThreadPoolExecutor(min(starts, os.cpu_count() or 1)) as pool:
+        final = list(pool.map(lambda at: fitted(large, found[at], 30), kept))
+    members = tuple(mixture for mixture in final if name_components(mixture, signs).any())
+    return members or (found[order[middle // 2]],), large, spread
 
 
-def _from_start(
-    tubes: Sequence[Binned], seed: int, *, components: int, nu: float, tie: float, width: float, loose: float
-) -> tuple[Mixture, Array]:
+def _aligned(
+    tubes: Sequence[Binned], *, components: int, nu: float, tie: float, width: float, loose: float, signs: Array
+) -> Array:
+    """Displacement of every tube, shape (tubes, d), mean zero: by medians first, then by the mixture they share."""
     shifts = np.array([_median(tube) for tube in tubes])
     shifts -= shifts.mean(axis=0)
     # A context marker often has two modes of changing size, so that its median says little of the tube's position.
     pooled = thinned(_pooled(tubes, shifts), POOLED_BINS)
-    mixture = start_mixture(pooled, components, nu, floor=width / 2, tie=0.0, seed=seed)
+    mixture = structured_start(pooled, signs, components, nu, floor=width / 2)
     for _ in range(ROUNDS):
         pooled = thinned(_pooled(tubes, shifts), POOLED_BINS)
         mixture = fit_mixture(pooled, mixture, floor=width / 2, tie=tie, iterations=60, tolerance=1e-5)
@@ -81,7 +92,7 @@ def _from_start(
         ]
         shifts = np.array([place.shift for place in places])
         shifts -= shifts.mean(axis=0)
-    return mixture, shifts
+    return shifts
 
 
 def name_components(mixture: Mixture, signs: Array) -> NDArray[np.bool_]:

@@ -203,7 +203,7 @@ def _follow(
         reason = "; ".join([*complaints, fit.reason])
         return FittedGate(
             step.population, step.parent, step.sign, fit.gate, status, rule.name, reason, fit.standard_error,
-            n_events=len(context.events),
+            n_events=len(context.events), caution=fit.caution,
         )  # fmt: skip
     return _failed(step, "; ".join(complaints), len(context.events))
 

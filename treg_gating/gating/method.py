@@ -67,11 +67,13 @@ class MethodFit:
     gate : the numbers.
     reason : what the method saw, in words and numbers.
     standard_error : of each free number of the gate, same units; empty where not estimated.
+    caution : why a person must look at this gate although it was fitted; empty where nothing is known against it.
     """
 
     gate: Gate
     reason: str = ""
     standard_error: tuple[float, ...] = ()
+    caution: str = ""
 
 
 @dataclass(frozen=True, eq=False)

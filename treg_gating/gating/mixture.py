@@ -25,6 +25,7 @@ __all__ = [
     "fit_mixture",
     "marginal",
     "place_mixture",
+    "spread_seeds",
     "start_mixture",
     "thinned",
 ]
@@ -116,23 +117,46 @@ def expectation(mixture: Mixture, points: Array) -> tuple[Array, Array, Array]:
     -------
     Posterior probabilities (n, k); the latent precisions of the t distribution (n, k); log density (n,).
     """
-    n, d = points.shape
-    log_density = np.empty((n, mixture.size))
-    precision = np.empty((n, mixture.size))
-    constant = lgamma((mixture.nu + d) / 2) - lgamma(mixture.nu / 2) - d / 2 * np.log(mixture.nu * np.pi)
-    for k in range(mixture.size):
-        root = np.linalg.inv(np.linalg.cholesky(mixture.scales[k]))
-        distance = (((points - mixture.means[k]) @ root.T) ** 2).sum(axis=1)
-        log_density[:, k] = (
-            np.log(max(mixture.weights[k], 1e-300))
-            + constant
-            + np.log(np.diag(root)).sum()
-            - (mixture.nu + d) / 2 * np.log1p(distance / mixture.nu)
-        )
-        precision[:, k] = (mixture.nu + d) / (mixture.nu + distance)
-    top = log_density.max(axis=1, keepdims=True)
-    total = top[:, 0] + np.log(np.exp(log_density - top).sum(axis=1))
-    return np.exp(log_density - total[:, None]), precision, total
+    posterior, precision, total = _expectation(mixture, _features(points))
+    return posterior.T, precision.T, total
+
+
+def _expectation(mixture: Mixture, quadratic: Array) -> tuple[Array, Array, Array]:
+    """E step from the transposed :func:`_features`; arrays of shape (k, n), which numpy reduces fastest."""
+    d = mixture.means.shape[1]
+    half = (mixture.nu + d) / 2
+    constant = lgamma(half) - lgamma(mixture.nu / 2) - d / 2 * np.log(mixture.nu * np.pi)
+    coefficients, half_log_determinants = _quadratic_forms(mixture)
+    heights = np.log(np.maximum(mixture.weights, 1e-300)) + constant + half_log_determinants
+    scaled = np.maximum(coefficients @ quadratic, 0.0) / mixture.nu + 1.0
+    posterior = heights[:, None] - half * np.log(scaled)
+    top = posterior.max(axis=0)
+    posterior = np.exp(posterior - top)
+    total = posterior.sum(axis=0)
+    posterior /= total
+    return posterior, ((mixture.nu + d) / mixture.nu) / scaled, top + np.log(total)
+
+
+def _features(points: Array) -> Array:
+    """The monomials 1, x_i and x_i x_j (i ≤ j) of points (n, d), shape ((d + 1)(d + 2)/2, n).
+
+    All distances of an E step, and all sums of an M step, are one matrix product with them.
+    """
+    rows, columns = np.triu_indices(points.shape[1])
+    axes = points.T
+    return np.vstack([np.ones((1, len(points))), axes, axes[rows] * axes[columns]])
+
+
+def _quadratic_forms(mixture: Mixture) -> tuple[Array, Array]:
+    """Mahalanobis distances as linear functions of :func:`_features`, and minus half the log determinants."""
+    roots = np.linalg.inv(np.linalg.cholesky(mixture.scales))
+    precisions = np.swapaxes(roots, 1, 2) @ roots
+    pulled = np.einsum("kij,kj->ki", precisions, mixture.means)
+    rows, columns = np.triu_indices(mixture.means.shape[1])
+    squares = precisions[:, rows, columns] * np.where(rows == columns, 1.0, 2.0)
+    constants = np.einsum("ki,ki->k", pulled, mixture.means)
+    coefficients = np.column_stack([constants, -2 * pulled, squares])
+    return coefficients, np.log(np.diagonal(roots, axis1=1, axis2=2)).sum(axis=1)
 
 
 def fit_mixture(
@@ -149,17 +173,19 @@ def fit_mixture(
     tolerance : stop when the log likelihood per event gains less.
     """
     mixture, before = start, -np.inf
-    ridge = floor**2 * np.eye(data.points.shape[1])
+    d = data.points.shape[1]
+    ridge = floor**2 * np.eye(d)
+    quadratic = _features(data.points)
     for _ in range(iterations):
-        posterior, precision, log_density = expectation(mixture, data.points)
+        posterior, precision, log_density = _expectation(mixture, quadratic)
         after = float(data.counts @ log_density / data.total)
-        mass = posterior * data.counts[:, None]
-        masses = mass.sum(axis=0)
-        pull = mass * precision
-        means = (pull.T @ data.points) / np.maximum(pull.sum(axis=0), 1e-300)[:, None]
+        posterior *= data.counts
+        masses = posterior.sum(axis=1)
+        sums = (posterior * precision) @ quadratic.T
+        means = sums[:, 1 : 1 + d] / np.maximum(sums[:, :1], 1e-300)
         alive = masses >= MINIMUM_MASS
         means = np.where(alive[:, None], means, mixture.means)
-        scatter = np.array([_scatter(data.points - means[k], pull[:, k]) for k in range(mixture.size)])
+        scatter = _scatters(sums, means)
         pseudo = tie * data.total
         pooled = scatter.sum(axis=0) / data.total
         scales = (scatter + pseudo * pooled) / np.maximum(masses + pseudo, 1e-300)[:, None, None] + ridge
@@ -172,8 +198,16 @@ def fit_mixture(
     return mixture
 
 
-def _scatter(centred: Array, pull: Array) -> Array:
-    scatter: Array = (centred * pull[:, None]).T @ centred
+def _scatters(sums: Array, means: Array) -> Array:
+    """Scatter matrices about given means, shape (k, d, d), from weighted sums of :func:`_features`."""
+    d = means.shape[1]
+    rows, columns = np.triu_indices(d)
+    seconds = np.empty((len(means), d, d))
+    seconds[:, rows, columns] = seconds[:, columns, rows] = sums[:, 1 + d :]
+    crossed = sums[:, 1 : 1 + d, None] * means[:, None, :]
+    scatter: Array = (
+        seconds - crossed - np.swapaxes(crossed, 1, 2) + sums[:, 0, None, None] * means[:, :, None] * means[:, None, :]
+    )
     return scatter
 
 
@@ -195,6 +229,7 @@ def place_mixture(
     stiffness : pseudo-events that hold each component where the shift puts it.
     """
     d = data.points.shape[1]
+    quadratic = _features(data.points)
     inverse = np.linalg.inv(mixture.scales)
     shift, moves, weights = (
         (start.shift, start.moves, start.weights)
@@ -204,12 +239,12 @@ def place_mixture(
     before, information = -np.inf, np.eye(d)
     for _ in range(iterations):
         placed = replace(mixture, means=mixture.means + shift + moves, weights=weights)
-        posterior, precision, log_density = expectation(placed, data.points)
+        posterior, precision, log_density = _expectation(placed, quadratic)
         after = float(data.counts @ log_density / data.total)
-        mass = posterior * data.counts[:, None]
-        weights = (mass.sum(axis=0) + 1.0) / (data.total + mixture.size)
-        pull = mass * precision
-        masses, firsts = pull.sum(axis=0), pull.T @ data.points
+        posterior *= data.counts
+        weights = (posterior.sum(axis=1) + 1.0) / (data.total + mixture.size)
+        posterior *= precision
+        masses, firsts = posterior.sum(axis=1), posterior @ data.points
         information = np.eye(d) / loose**2 + np.einsum("k,kij->ij", masses, inverse)
         target = np.einsum("kij,kj->i", inverse, firsts - masses[:, None] * (mixture.means + moves))
         shift = np.linalg.solve(information, target)
@@ -226,7 +261,7 @@ def start_mixture(data: Binned, size: int, nu: float, *, floor: float, tie: floa
     centre = data.counts @ data.points / data.total
     spread = np.asarray(np.cov(data.points.T, aweights=data.counts), dtype=np.float64)
     spread = spread.reshape(data.points.shape[1], -1)
-    means = _plus_plus(data, size, rng, centre, np.asarray(np.linalg.inv(spread), dtype=np.float64))
+    means = spread_seeds(data, size, rng, centre, np.asarray(np.linalg.inv(spread), dtype=np.float64))
     scales = np.repeat(spread[None] / max(size, 2), size, axis=0)
     start = Mixture(means, scales, np.full(size, 1 / size), nu)
     return fit_mixture(data, start, floor=floor, tie=tie, iterations=40, tolerance=1e-5)
@@ -254,8 +289,8 @@ def thinned(data: Binned, size: int) -> Binned:
     return Binned(data.points[kept], data.counts[kept])
 
 
-def _plus_plus(data: Binned, size: int, rng: np.random.Generator, first: Array, metric: Array) -> Array:
-    """k-means++ seeds (Arthur & Vassilvitskii 2007) under a Mahalanobis metric, the first at the centre."""
+def spread_seeds(data: Binned, size: int, rng: np.random.Generator, first: Array, metric: Array) -> Array:
+    """k-means++ seeds (Arthur & Vassilvitskii 2007) under a Mahalanobis metric, after `first`; shape (size, d)."""
     seeds = [first]
     for _ in range(size - 1):
         gaps = data.points[None] - np.array(seeds)[:, None]

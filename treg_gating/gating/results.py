@@ -56,6 +56,7 @@ class FittedGate:
         the one that the person's replaced.
     n_events : events of the parent the gate was fitted on.
     expression : for combined populations, the boolean expression over populations.
+    caution : why a person must look at a fitted gate; empty where nothing is known against it.
     """
 
     population: str
@@ -69,6 +70,7 @@ class FittedGate:
     own: Gate | None = None
     n_events: int = 0
     expression: str = ""
+    caution: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,18 +19,52 @@ from treg_gating.gating.mixture import Binned, Mixture, Placement, bin_events, e
 __all__ = ["AlignedMixture"]
 
 Array = NDArray[np.float64]
-UNSTABLE = 0.25  # range of the population's share over the starts, of itself, that the run must speak of
+MEMBER = ("means", "scales", "weights", "wanted")  # of the model, one entry a member each
+UNSTABLE = 0.25  # range of the population's share over the starts, of itself, that must be spoken of
+
+
+@dataclass(frozen=True, eq=False)
+class _Member:
+    """One of the cohort's mixtures on one tube, and which of its components are the population."""
+
+    mixture: Mixture
+    wanted: NDArray[np.bool_]
+    place: Placement
+
+    def probability(self, points: Array) -> Array:
+        """Of the population at `points`, shape (n,)."""
+        return _probability(self.mixture, self.wanted, points)
 
 
 @dataclass(frozen=True, eq=False)
 class _Placed:
-    """The cohort's mixture on one tube: what both steps of the tube are drawn from."""
+    """The cohort's mixtures on one tube: what both steps of the tube are drawn from.
+
+    Parameters
+    ----------
+    members : those in the middle on this tube, by the population's share. posterior : their mean, shape (bins,).
+    expected : events of the population by each of them, ascending.
+    """
 
     binned: Binned
-    place: Placement
-    mixture: Mixture
+    members: tuple[_Member, ...]
     columns: tuple[str, ...]
     posterior: Array
+    expected: Array
+
+    @property
+    def shift(self) -> Array:
+        """The tube's displacement, shape (d,)."""
+        return np.asarray(np.mean([one.place.shift for one in self.members], axis=0))
+
+    @property
+    def covariance(self) -> Array:
+        """Of the displacement, shape (d, d)."""
+        return np.asarray(np.mean([np.linalg.inv(one.place.information) for one in self.members], axis=0))
+
+    def probability(self, points: Array) -> Array:
+        """Of the population at `points`, shape (n,)."""
+        return np.asarray(np.mean([one.probability(points) for one in self.members], axis=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +85,9 @@ class AlignedMixture:
     tube is placed so that it holds as many events as the mixture expects in the population. So what it loses and
     what it takes in are in balance, and the percentage is not biased by the position of the cut.
 
-    The mixture is fitted from several starts; the one whose share of the population is the median of them counts,
-    so that one odd optimum decides nothing.
+    The mixture is fitted from several starts, each from the bulk and what stands out of it. Five of the ends are kept
+    and placed on a tube; the least and the greatest answer are left out and the mean of the others is taken, so that an
+    odd optimum decides nothing. A tube on which those differ by more than a quarter of it is flagged.
 
     Source: aligned pooled mixtures as measured in the project's reference simulations; t mixtures, Peel & McLachlan
     2000; covariances drawn to a common one, Friedman (JASA 1989); MAP-EM with a conjugate prior, Fraley & Raftery
@@ -65,8 +100,8 @@ class AlignedMixture:
     context: tuple[str, ...] = argument(("CD45RA",), "markers that help to tell populations apart, where stained")
     components: int = argument(12, "components of the mixture")
     nu: float = argument(30.0, "degrees of freedom of the t distributions; large is Gaussian")
-    tie: float = argument(0.3, "strength of the prior that all components have one shape, as a share of all events")
-    starts: int = argument(5, "starts of the cohort's fit")
+    tie: float = argument(0.05, "strength of the prior that all components have one shape, as a share of all events")
+    starts: int = argument(9, "starts of the cohort's fit")
     bin: float = argument(0.02, "width of the bins events are collected in", "gate units")
     loose: float = argument(0.1, "prior SD of a tube's displacement", "gate units")
     stiffness: float = argument(300.0, "pseudo-events that hold a component in its place", "events")
@@ -112,7 +147,7 @@ class AlignedMixture:
             msg = f"none of {len(learners)} tubes has {self.minimum} events to learn from"
             raise GateFitError(msg)
         n = len(self.markers)
-        mixture, pooled, spread = learn_mixture(
+        members, pooled, spread = learn_mixture(
             tubes,
             components=self.components,
             nu=self.nu,
@@ -120,20 +155,21 @@ class AlignedMixture:
             starts=self.starts,
             width=self.bin,
             loose=self.loose,
-            wanted=lambda one: name_components(one, self.signs),
+            signs=self.signs,
         )
-        wanted = name_components(mixture, self.signs)
+        wanted = np.array([name_components(one, self.signs) for one in members])
         if not wanted.any():
-            shown = "; ".join(", ".join(f"{value:.2f}" for value in mean[:n]) for mean in mixture.means)
+            shown = "; ".join(", ".join(f"{value:.2f}" for value in mean[:n]) for mean in members[0].means)
             msg = f"no component is high on {', '.join(self.high)} and low on {', '.join(self.low)} (means: {shown})"
             raise GateFitError(msg)
-        posterior = expectation(mixture, pooled.points)[0][:, wanted].sum(axis=1)
+        each = [_probability(one, these, pooled.points) for one, these in zip(members, wanted, strict=True)]
+        posterior = np.asarray(np.mean(each, axis=0))
         boundary = best_boundary(pooled, posterior, self.signs)
         return {
             "columns": columns,
-            "means": mixture.means,
-            "scales": mixture.scales,
-            "weights": mixture.weights,
+            "means": np.array([one.means for one in members]),
+            "scales": np.array([one.scales for one in members]),
+            "weights": np.array([one.weights for one in members]),
             "wanted": wanted,
             "normal": np.array(boundary.normal),
             "offset": boundary.offset,
@@ -154,8 +190,8 @@ class AlignedMixture:
         ]
         if spread > UNSTABLE:
             notes.append(
-                f"the population's share differs by {100 * spread:.0f} % of itself between {self.starts} starts of "
-                "the fit; the median start was taken. Look at the gates before the values are used"
+                f"the population's share differs by {100 * spread:.0f} % of itself over the middle of {self.starts} "
+                "starts of the fit; each tube takes the mean of those. Look at the gates before the values are used"
             )
         return notes
 
@@ -177,45 +213,50 @@ class AlignedMixture:
         if binned.total < self.minimum:
             msg = f"{binned.total:.0f} events; at least {self.minimum} are needed to place the mixture"
             raise GateFitError(msg)
-        means, scales, weights = (np.asarray(model[name], dtype=np.float64) for name in ("means", "scales", "weights"))
-        mixture = Mixture(means, scales, weights, self.nu)
-        mixture = marginal(mixture, [list(model["columns"]).index(name) for name in columns])
-        place = place_mixture(mixture, binned, loose=self.loose, stiffness=self.stiffness, tolerance=1e-5)
-        mixture = replace(mixture, means=mixture.means + place.shift + place.moves, weights=place.weights)
-        wanted = np.asarray(model["wanted"], dtype=bool)
-        posterior = expectation(mixture, binned.points)[0][:, wanted].sum(axis=1)
-        return _Placed(binned, place, mixture, columns, posterior)
+        at = [list(model["columns"]).index(name) for name in columns]
+        found: list[tuple[float, _Member, Array]] = []
+        for means, scales, weights, wanted in zip(*(model[name] for name in MEMBER), strict=True):
+            learnt = marginal(Mixture(np.asarray(means), np.asarray(scales), np.asarray(weights), self.nu), at)
+            place = place_mixture(learnt, binned, loose=self.loose, stiffness=self.stiffness, tolerance=1e-5)
+            mixture = replace(learnt, means=learnt.means + place.shift + place.moves, weights=place.weights)
+            member = _Member(mixture, np.asarray(wanted, dtype=bool), place)
+            posterior = member.probability(binned.points)
+            found.append((float(binned.counts @ posterior), member, posterior))
+        found.sort(key=lambda one: one[0])
+        cut = (len(found) - 1) // 4
+        expected, members, posteriors = zip(*found[cut : len(found) - cut], strict=True)
+        return _Placed(binned, members, columns, np.asarray(np.mean(posteriors, axis=0)), np.array(expected))
 
     def _line(self, context: FitContext, model: Mapping[str, Any], placed: _Placed) -> MethodFit:
         normal = np.asarray(model["normal"], dtype=np.float64)
-        error = float(np.sqrt(normal @ np.linalg.inv(placed.place.information)[:2, :2] @ normal))
+        error = float(np.sqrt(normal @ placed.covariance[:2, :2] @ normal))
         if len(self.markers) == 2:
             offset, jitter = balanced_line(placed.binned, placed.posterior, normal)
             error = float(np.hypot(error, jitter))
         else:
-            offset = float(model["offset"]) + float(normal @ placed.place.shift[:2])
+            offset = float(model["offset"]) + float(normal @ placed.shift[:2])
         expected = 100 * placed.binned.counts @ placed.posterior / placed.binned.total
-        moved = ", ".join(f"{value:+.3f}" for value in placed.place.shift)
+        moved = ", ".join(f"{value:+.3f}" for value in placed.shift)
         reason = (
             f"mixture of {self.components} over {', '.join(placed.columns)}, learnt on {model['tubes']} tube(s); "
             f"this tube displaced by {moved}; {expected:.2f} % expected"
         )
         x, y = (float(value) for value in normal / np.hypot(*normal))
-        return MethodFit(HalfPlane(context.dims, (x, y), offset), reason, (error,))
+        caution = _caution(placed, model) if len(self.markers) == 2 else ""  # else the threshold decides, and says it
+        return MethodFit(HalfPlane(context.dims, (x, y), offset), reason, (error,), caution)
 
     def _cut(self, context: FitContext, placed: _Placed) -> MethodFit:
-        wanted = np.asarray(context.model["wanted"], dtype=bool) if context.model else np.zeros(0, bool)
         events = context.fetch(placed.columns)
         finite = np.isfinite(events).all(axis=1)
         posterior = np.zeros(len(events))
-        posterior[finite] = expectation(placed.mixture, events[finite])[0][:, wanted].sum(axis=1)
+        posterior[finite] = placed.probability(events[finite])
         inside = finite if context.inside is None else finite & context.inside
         at = placed.columns.index(context.dims[0])
         threshold, jitter = balanced_threshold(events[inside, at], posterior[inside], float(posterior.sum()))
-        error = float(np.hypot(np.sqrt(np.linalg.inv(placed.place.information)[at, at]), jitter))
+        error = float(np.hypot(np.sqrt(placed.covariance[at, at]), jitter))
         share = 100 * posterior.sum() / max(int(finite.sum()), 1)
         reason = f"holds the {posterior.sum():.0f} events the mixture expects ({share:.2f} %)"
-        return MethodFit(Interval(context.dims, low=threshold), reason, (error,))
+        return MethodFit(Interval(context.dims, low=threshold), reason, (error,), _caution(placed, context.model or {}))
 
     def _measured(self, context: FitContext) -> tuple[str, ...]:
         """Columns of this tube: the gate's markers, and the context that is stained."""
@@ -227,6 +268,26 @@ class AlignedMixture:
                 continue
             columns.append(name)
         return tuple(columns)
+
+
+def _probability(mixture: Mixture, wanted: NDArray[np.bool_], points: Array) -> Array:
+    """Of the named components at `points`, shape (n,)."""
+    return np.asarray(expectation(mixture, points)[0][:, wanted].sum(axis=1))
+
+
+def _caution(placed: _Placed, model: Mapping[str, Any]) -> str:
+    """What a reader of this tube must know: empty where the members agree, on the cohort and on this tube."""
+    low, mean, high = (float(value) for value in (placed.expected[0], placed.expected.mean(), placed.expected[-1]))
+    spread = float(model.get("starts_spread", 0.0))
+    if high - low <= UNSTABLE * mean:
+        if spread <= UNSTABLE:
+            return ""
+        return f"on the cohort, fits from different starts differ by {100 * spread:.0f} % of the population's share"
+    share = 100 / placed.binned.total
+    return (
+        f"fits from different starts expect {share * low:.2f} to {share * high:.2f} %; "
+        f"their mean, {share * mean:.2f} %, was taken"
+    )
 
 
 def _binned(summary: Mapping[str, Any], columns: Sequence[str]) -> Binned:
