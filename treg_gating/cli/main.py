@@ -88,5 +88,5 @@ def main() -> None:
     """Entry point of ``treg-gating``."""
     # Before numpy is loaded: one thread for linear algebra, because its sums depend on the number of threads.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
+        os.environ[name] = "1"
     sys.exit(run_to_exit_code(cli))

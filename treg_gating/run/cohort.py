@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from treg_gating.errors import RunStateError, TregGatingError
 from treg_gating.run.changes import (
     COHORT_MOVED,
@@ -180,7 +182,8 @@ class _Run:
         fits = FitShelf(self.ledger, {tube_id: known.fit.key for tube_id, known in fitted.items() if known.fit})
         self.progress.say("Comparing gates over the cohort")
         tubes = [known.tube for known in fitted.values()]
-        cohort = load_pipeline(self.order.pipeline).between_passes(tubes, fits, self.order.settings)
+        with threadpool_limits(1):  # sums depend on the number of threads
+            cohort = load_pipeline(self.order.pipeline).between_passes(tubes, fits, self.order.settings)
         cohort_key = digest(cohort)
         due = [known for known in fitted.values() if known.tube.role in SECOND_ROLES]
         todo, older = self._not_finished_second(due, cohort_key)

@@ -34,7 +34,18 @@ __all__ = [
 _BLOCK = 1 << 20
 _OPEN, _NOT_REGULAR = "E_OPEN", "E_NOT_REGULAR"
 # Parts of the package that cannot change a number; everything else is hashed into the code's version.
-_NOT_SCIENCE = ("__main__", "cli", "report", "interchange", "draft", "reviewing", "simulate", "run", "statistics")
+_NOT_SCIENCE = (
+    "__main__",
+    "cli",
+    "draft",
+    "interchange",
+    "qualification",
+    "report",
+    "reviewing",
+    "run",
+    "simulate",
+    "statistics",
+)
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "flowutils")
 _PATHS = frozenset({"path", "row", "spillover_csv"})
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from treg_gating.errors import RunStateError
+from treg_gating.run.files import disk_errors
 
 __all__ = ["FolderLockedError", "folder_lock"]
 
@@ -30,11 +31,12 @@ def folder_lock(folder: Path) -> Iterator[None]:
 
     Raises
     ------
-    FolderLockedError : at once, when another process holds it.
+    FolderLockedError : at once, when another process holds it. DiskError : the disk is full or read-only.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    # The file stays behind on purpose: removing it would let two processes lock two different inodes.
-    descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    with disk_errors(f"making {folder}"):
+        folder.mkdir(parents=True, exist_ok=True)
+        # The file stays behind on purpose: removing it would let two processes lock two different inodes.
+        descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -47,8 +49,9 @@ def folder_lock(folder: Path) -> Iterator[None]:
                 "Wait until it ends, or choose another folder with --out"
             )
             raise FolderLockedError(msg) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode("ascii"), 0)
+        with disk_errors(f"locking {folder}"):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode("ascii"), 0)
         yield
     finally:
         os.close(descriptor)

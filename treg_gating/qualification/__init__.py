@@ -1,0 +1,1 @@
+"""Qualification of an installation: it is what was released (IQ), and works as released (OQ)."""
