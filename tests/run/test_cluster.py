@@ -42,9 +42,7 @@ def certificate(tmp_path) -> dict[str, str]:
     )
     (tmp_path / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
     (tmp_path / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     cert, secret = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
     return {"--tls-ca-file": cert, "--tls-cert": cert, "--tls-key": secret}
@@ -85,9 +83,7 @@ def test_a_worker_is_killed_midway_and_the_bytes_are_those_of_a_local_run(small_
     started = [start([*DASK, "scheduler", "--protocol", "tls", "--port", port, *local, *tls], tmp_path)]
     try:
         # One has two threads: tubes side by side in one worker have processes of their own all the same.
-        started += [
-            start([*DASK, "worker", address, "--nthreads", n, *local, *tls], tmp_path) for n in ("1", "2")
-        ]
+        started += [start([*DASK, "worker", address, "--nthreads", n, *local, *tls], tmp_path) for n in ("1", "2")]
         command = [sys.executable, str(DRIVE), str(sheet), str(out), "0", address]
         run = subprocess.Popen(command, env=client, stderr=subprocess.PIPE, text=True)
         assert run.stderr is not None

@@ -75,13 +75,13 @@ class Ledger(LedgerFile):
             audit.append(database, run=run, what="cohort gates", new=cohort.digest)
 
     def end_run(self, run: str, state: str, closing: Mapping[str, Any], ended: str = "") -> None:
-        """Close a run with what was said at its end."""
+        """Close a run with what was said at its end; nothing where it could not even be entered."""
         text = json.dumps(closing, ensure_ascii=False, sort_keys=True)
         ended = ended or audit.now()
         with self._transaction() as database:
-            database.execute(
-                "UPDATE runs SET ended = ?, state = ?, closing = ? WHERE run = ?", (ended, state, text, run)
-            )
+            closed = "UPDATE runs SET ended = ?, state = ?, closing = ? WHERE run = ?"
+            if not database.execute(closed, (ended, state, text, run)).rowcount:
+                return
             audit.append(database, run=run, what=f"run {state}", new=self.end_digest(run), why=state)
 
     def end_digest(self, run: str) -> str:
