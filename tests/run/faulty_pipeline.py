@@ -56,6 +56,8 @@ def _misbehave(what: str, more: list[str]) -> None:
             time.sleep(3600)
     elif what == "sleep":
         time.sleep(float(more[0]))
+    elif what == "touch":
+        Path(more[0]).touch()
     elif what == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
     elif what == "crash_once":  # the first time only: a stranger's kill

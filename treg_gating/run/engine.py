@@ -11,15 +11,14 @@ import math
 import os
 import pickle
 import signal
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from itertools import islice
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from treg_gating.errors import RunStateError
+from treg_gating.run.address import check_address
 from treg_gating.run.child import Child, Limits
 from treg_gating.run.job import E_CRASH, Job, Outcome, Shared, TubeError, execute, failed_outcome, load_pipeline
 from treg_gating.run.worker import SharedPlugin, begin_run, end_run, run_batch, token_of
@@ -271,6 +270,7 @@ def _existing_cluster(run: str, address: str) -> Iterator[Engine]:
     from dask.distributed import Client
     from distributed.comm import CommClosedError
 
+    check_address(address, _CONNECT_SECONDS)
     try:
         client = Client(address, set_as_default=False, timeout=_CONNECT_SECONDS, name=f"treg-gating-{run}")
     except (OSError, TimeoutError) as error:
@@ -284,29 +284,6 @@ def _existing_cluster(run: str, address: str) -> Iterator[Engine]:
             if client.status == "running":
                 with suppress(OSError, TimeoutError, CommClosedError):
                     client.run(end_run, run, on_error="ignore")
-
-
-def _reachable(address: str) -> None:
-    """Say what is wrong before Dask would, which takes half a minute and a traceback for it.
-
-    Raises
-    ------
-    RunStateError : nobody listens there, or Dask has no certificate to show.
-    """
-    from distributed.security import Security
-
-    place = urlsplit(address)
-    try:
-        socket.create_connection((place.hostname or "", place.port or 8786), timeout=_CONNECT_SECONDS).close()
-    except (OSError, ValueError) as error:
-        msg = f"no Dask scheduler answers at {address} ({error}). Check the address"
-        raise RunStateError(msg) from error
-    if place.scheme == "tls" and Security().get_connection_args("client").get("ssl_context") is None:
-        msg = (
-            f"{address} wants TLS, and the TLS settings of Dask name no certificate for this program. "
-            "Set distributed.comm.tls.ca-file and distributed.comm.tls.client (docs/cluster.md)"
-        )
-        raise RunStateError(msg)
 
 
 @contextmanager
