@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from treg_gating.errors import RunStateError
 
-__all__ = ["DiskError", "disk_errors", "replace_file", "write_bytes"]
+__all__ = ["DiskError", "all_or_none", "disk_errors", "replace_file", "write_bytes"]
 
 
 class DiskError(RunStateError):
@@ -49,6 +50,32 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         finally:
             temporary.unlink(missing_ok=True)
         _sync_folder(path.parent)
+
+
+@contextmanager
+def all_or_none(folder: Path) -> Iterator[Path]:
+    """A folder to write several files in, which are put in place together when the block ends.
+
+    Renaming needs no space, so a disk that fills up meanwhile leaves the old files, not a mixture. The new ones are
+    read-only: a slip in a spreadsheet must not be saved over a finished run.
+
+    Raises
+    ------
+    DiskError : the old files are untouched.
+    """
+    staged = folder / ".outputs.partial"
+    with disk_errors(f"writing the outputs in {folder}"):
+        shutil.rmtree(staged, ignore_errors=True)
+        staged.mkdir()
+    try:
+        yield staged
+        with disk_errors(f"writing the outputs in {folder}"):
+            for path in sorted(staged.iterdir()):
+                path.chmod(0o444)
+                path.replace(folder / path.name)
+            _sync_folder(folder)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,7 @@ from treg_gating.gating.results import FlagLevel, SampleResult
 from treg_gating.run.audit import now
 from treg_gating.run.codec import Payload, decode
 from treg_gating.run.control_charts import write_control_charts
-from treg_gating.run.files import replace_file
+from treg_gating.run.files import all_or_none, replace_file
 from treg_gating.run.ledger import OUTPUT_MADE_AGAIN, Ledger
 from treg_gating.run.manifest import manifest_of
 from treg_gating.run.outputs import write_json, write_tables
@@ -91,9 +90,10 @@ def finish_run(
     """
     ended = now()
     row = replace(ledger.run(run), ended=ended, closing={"gated_because": dict(reasons or {})})
-    closing = _write(folder, ledger, row, reports)
-    closing["decisions"] = len(ledger.decisions())
-    ledger.end_run(run, "ended", closing, ended)
+    with all_or_none(folder) as place:
+        closing = _write(place, folder, ledger, row, reports)
+        closing["decisions"] = len(ledger.decisions())
+        ledger.end_run(run, "ended", closing, ended)  # the last thing that may find the disk full
     return Finished.from_closing(run, closing)
 
 
@@ -109,11 +109,12 @@ def rebuild(ledger: Ledger, folder: Path, reports: Reports) -> Finished:
         msg = f"{folder}: no run came to its end here. Run 'treg-gating run' first"
         raise RunStateError(msg)
     before = ledger.outputs_of(row)
-    closing = _write(folder, ledger, row, reports)
-    for name, sha256 in closing["outputs"].items():
-        if before.get(name) != sha256:  # the same results, written by another version of this program
-            why = "made again from the ledger"
-            ledger.note(row.run, OUTPUT_MADE_AGAIN, subject=name, old=before.get(name, ""), new=sha256, why=why)
+    with all_or_none(folder) as place:
+        closing = _write(place, folder, ledger, row, reports)
+        for name, sha256 in closing["outputs"].items():
+            if before.get(name) != sha256:  # the same results, written by another version of this program
+                why = "made again from the ledger"
+                ledger.note(row.run, OUTPUT_MADE_AGAIN, subject=name, old=before.get(name, ""), new=sha256, why=why)
     return Finished.from_closing(row.run, closing)
 
 
@@ -178,19 +179,17 @@ def record_of(ledger: Ledger, row: RunRow, ended: str) -> RunRecord:
     )
 
 
-def _write(folder: Path, ledger: Ledger, row: RunRow, reports: Reports) -> dict[str, Any]:
-    """Write every output; what is to be said at the run's end."""
+def _write(place: Path, folder: Path, ledger: Ledger, row: RunRow, reports: Reports) -> dict[str, Any]:
+    """Write every output in `place`, from where they go to `folder`; what is to be said at the run's end."""
     record = record_of(ledger, row, row.ended)
-    outputs = write_tables(folder, record.samples, record.endpoint, record.template.denominator, record.other_tubes)
-    charts, broken = write_control_charts(
-        folder, record.samples, record.template.numerator, record.template.denominator
-    )
+    outputs = write_tables(place, record.samples, record.endpoint, record.template.denominator, record.other_tubes)
+    charts, broken = write_control_charts(place, record.samples, record.template.numerator, record.template.denominator)
     outputs.update(charts)
     for name, write in reports.items():
-        replace_file(folder / name, partial(write, record))
-        outputs[name] = _digest_or_empty(folder / name)
-    write_json(folder / "manifest.json", manifest_of(record, outputs))
-    outputs["manifest.json"] = _digest_or_empty(folder / "manifest.json")
+        replace_file(place / name, partial(write, record))
+        outputs[name] = _digest_or_empty(place / name)
+    write_json(place / "manifest.json", manifest_of(record, outputs))
+    outputs["manifest.json"] = _digest_or_empty(place / "manifest.json")
     exit_code = _exit_code(record.samples)
     lines = _last_screen(record, folder, reports)
     gated = row.closing.get("gated_because", {})
@@ -210,11 +209,8 @@ def _write(folder: Path, ledger: Ledger, row: RunRow, reports: Reports) -> dict[
         "outputs": dict(outputs),
         "audit_head": record.settings["audit_head"],
     }
-    write_json(folder / "summary.json", summary)
-    outputs["summary.json"] = _digest_or_empty(folder / "summary.json")
-    for name in outputs:  # a slip in a spreadsheet must not be saved over a finished run
-        with suppress(OSError):
-            (folder / name).chmod(0o444)
+    write_json(place / "summary.json", summary)
+    outputs["summary.json"] = _digest_or_empty(place / "summary.json")
     transient = any(not final for final in row.finals)
     return {
         "exit_code": exit_code,
