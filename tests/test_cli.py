@@ -15,7 +15,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE_DATA = ROOT / "sample_data"
-OUTPUTS = ("endpoint.csv", "gates.csv", "populations.parquet", "report.html", "run.log.jsonl", "summary.json")
+OUTPUTS = (
+    *("endpoint.csv", "gates.csv", "manifest.json", "miflowcyt.xlsx", "populations.parquet", "report.html"),
+    *("results.xlsx", "run.log.jsonl", "summary.json"),
+)
+MADE_AGAIN = tuple(name for name in OUTPUTS if name not in {"run.log.jsonl", "summary.json"})
 
 
 def treg(*words: object, cwd: Path = ROOT, **more: str) -> subprocess.CompletedProcess[str]:
@@ -120,11 +124,11 @@ def test_report_comes_back_from_the_ledger(ran, tmp_path):
     out, first = ran
     copy = tmp_path / "copy"
     shutil.copytree(out, copy)
-    for name in ("endpoint.csv", "gates.csv", "populations.parquet", "report.html"):
+    for name in MADE_AGAIN:
         (copy / name).unlink()
     done = treg("report", copy, cwd=tmp_path)
     assert done.returncode == first.returncode
-    for name in ("endpoint.csv", "gates.csv", "populations.parquet", "report.html"):
+    for name in MADE_AGAIN:
         assert (copy / name).read_bytes() == (out / name).read_bytes(), name
 
 
