@@ -67,7 +67,7 @@ def test_counts_and_medians_by_hand(template: Make) -> None:
     view = view_of(a, b, np.array([True, True, True, True, False]))
     checked = template()
     walk = walk_of(checked, view, low=LOW, top=top(2.0), plane=PLANE)
-    counts = {count.population: count for count in count_populations(checked, walk, {"B": b})}
+    counts = {count.population: count for count in count_populations(checked, walk, {"B": b.__getitem__})}
     assert {name: (count.n, count.n_parent, count.status) for name, count in counts.items()} == {
         "root": (5, None, "ok"),
         "clean": (4, 5, "ok"),
@@ -86,7 +86,7 @@ def test_an_empty_population_is_zero_and_below_it_nothing_can_be_said(template: 
         "low,clean,A,+,fixed,low=0,own,", "top,low,B,+,fixed,low=0,own,", "deep,top,B,+,fixed,low=0,own,"
     )
     walk = walk_of(checked, view, low=LOW, top=top(5.0), deep=gate("deep", "top", Interval(("B",), 0.0)))
-    counts = {count.population: count for count in count_populations(checked, walk, {"B": np.ones(4)})}
+    counts = {count.population: count for count in count_populations(checked, walk, {"B": np.ones(4).__getitem__})}
     assert (counts["top"].n, counts["top"].status, counts["top"].mfi) == (0, "ok", {})
     assert (counts["deep"].n, counts["deep"].status) == (None, "not_estimable")
     assert counts["deep"].reason == "top holds no events"

@@ -20,11 +20,70 @@ from numpy.typing import NDArray
 from treg_gating.errors import CompensationError
 from treg_gating.sample import EventState, Sample, Spillover
 
-__all__ = ["compensate", "read_spillover_csv", "write_spillover_csv"]
+__all__ = ["LinearColumns", "compensate", "read_spillover_csv", "write_spillover_csv"]
 
 CHUNK = 1 << 14
 MAX_CSV_BYTES = 1 << 24
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+
+
+class LinearColumns:
+    """Linear values of a raw sample's channels, compensated only for the events that are asked for, and kept.
+
+    A gate asks for the events that are left; all dyes of these are then compensated together, because the gates below
+    will ask for them.
+
+    Parameters
+    ----------
+    sample : raw events. spillover : the matrix, or None to leave everything as it is.
+    channels : dyes to compensate; other channels are given raw.
+
+    Raises
+    ------
+    CompensationError : as :func:`compensate`.
+    """
+
+    def __init__(self, sample: Sample, spillover: Spillover | None, channels: Sequence[str] = ()) -> None:
+        self._events = sample.events
+        self._column = {name: i for i, name in enumerate(sample.channel_names)}
+        self._row: dict[str, int] = {}
+        if spillover is None or not channels:
+            return
+        _check(sample, spillover, channels)
+        self._row = {name: row for row, name in enumerate(channels)}
+        self._sources: list[int] | slice = [self._column[name] for name in spillover.channels]
+        if self._sources == list(range(self._sources[0], self._sources[0] + len(self._sources))):
+            self._sources = slice(self._sources[0], self._sources[-1] + 1)  # detectors mostly lie side by side
+        self._weights = spillover.inverse[:, [spillover.channels.index(name) for name in channels]]
+        self._known = np.zeros(sample.n_events, dtype=bool)
+        self._values = np.empty((sample.n_events, len(channels)), sample.events.dtype)
+
+    def values(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
+        """Values of one channel ($PnN) for the events `rows`, shape (len(rows),), of the sample's own type."""
+        row = self._row.get(name)
+        if row is None:
+            return _picked(self._events, rows, self._column[name])
+        new = rows[~self._known.take(rows)]
+        for first in range(0, len(new), CHUNK):
+            chunk = new[first : first + CHUNK]
+            self._values[chunk] = self._raw(chunk) @ self._weights
+        self._known[new] = True
+        return _picked(self._values, rows, row)
+
+    def _raw(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        if self._events.flags.c_contiguous:
+            return np.asarray(np.asarray(self._events.take(rows, axis=0))[:, self._sources], dtype=np.float64)
+        places = range(self._events.shape[1])[self._sources] if isinstance(self._sources, slice) else self._sources
+        columns = [np.asarray(self._events[:, i].take(rows), dtype=np.float64) for i in places]
+        raw: NDArray[np.float64] = np.stack(columns, axis=1)
+        return raw
+
+
+def _picked(table: NDArray[np.floating[Any]], rows: NDArray[np.intp], column: int) -> NDArray[np.floating[Any]]:
+    """Some rows of one column; how the table lies in memory decides what is quick."""
+    if table.flags.c_contiguous:
+        return np.asarray(table.reshape(-1).take(rows * table.shape[1] + column))
+    return np.asarray(table[:, column].take(rows))
 
 
 def compensate(sample: Sample, spillover: Spillover | None, channels: Sequence[str] | None = None) -> Sample:
@@ -48,6 +107,16 @@ def compensate(sample: Sample, spillover: Spillover | None, channels: Sequence[s
     if spillover is None:
         msg = f"{_name(sample)}: no spillover matrix to compensate with; give one as CSV or from controls"
         raise CompensationError(msg)
+    _check(sample, spillover, channels or ())
+    names = sample.channel_names
+    needed = [name for name in names if name in (spillover.channels if channels is None else channels)]
+    kept = [i for i, name in enumerate(names) if name in needed or name not in spillover.channels]
+    columns = _unmix(sample, spillover, needed, kept)
+    result = sample if len(kept) == len(names) else _narrow(sample, kept)
+    return result.with_events(columns.T, EventState.COMPENSATED)
+
+
+def _check(sample: Sample, spillover: Spillover, channels: Sequence[str]) -> None:
     if sample.state is not EventState.RAW:
         msg = f"{_name(sample)}: its events are {sample.state} already; expected raw events"
         raise CompensationError(msg)
@@ -59,15 +128,10 @@ def compensate(sample: Sample, spillover: Spillover | None, channels: Sequence[s
             f"the sample has {', '.join(names)}"
         )
         raise CompensationError(msg)
-    outside = [name for name in channels or () if name not in spillover.channels]
+    outside = [name for name in channels if name not in spillover.channels]
     if outside:
         msg = f"{', '.join(outside)} asked for, but not in the matrix ({', '.join(spillover.channels)})"
         raise CompensationError(msg)
-    needed = [name for name in names if name in (spillover.channels if channels is None else channels)]
-    kept = [i for i, name in enumerate(names) if name in needed or name not in spillover.channels]
-    columns = _unmix(sample, spillover, needed, kept)
-    result = sample if len(kept) == len(names) else _narrow(sample, kept)
-    return result.with_events(columns.T, EventState.COMPENSATED)
 
 
 def _name(sample: Sample) -> str:

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.compensation import compensate
+from treg_gating.compensation import LinearColumns
 from treg_gating.errors import CompensationError, FCSError, TregGatingError
 from treg_gating.fcs import read_fcs
 from treg_gating.flags import Flag
+from treg_gating.gating.axes import Axis, Column
 from treg_gating.gating.consensus import CONTROL_DENSITIES, CohortGates, Member, learn_cohort, settle
 from treg_gating.gating.hierarchy import EventView, apply_sample, fit_sample
 from treg_gating.gating.results import FittedGate, SampleFit, SampleResult
@@ -30,7 +32,7 @@ from treg_gating.panel import Panel, match_panel
 from treg_gating.populations import control_densities, count_populations, gate_interval, picture_gates
 from treg_gating.quality import QualityReport, assess
 from treg_gating.review import flag_result
-from treg_gating.sample import EventState, Sample, Spillover
+from treg_gating.sample import Sample, Spillover
 from treg_gating.samplesheet import Role, Tube
 from treg_gating.study import Study
 from treg_gating.transforms import Linear, Logicle, Transform, transform_to_dict
@@ -81,7 +83,7 @@ class Prepared:
     spillover: Spillover | None
     quality: QualityReport
     view: EventView
-    linear: Mapping[str, NDArray[np.floating[Any]]]
+    linear: Mapping[str, Column]
     raw: frozenset[str]
     flags: tuple[Flag, ...] = ()
 
@@ -196,7 +198,7 @@ def clean_values(tube: Tube, settings: RunSettings, markers: Sequence[str]) -> d
     TregGatingError : as in pass 1.
     """
     ready = prepare(tube, settings)
-    return {marker: ready.linear[marker][ready.quality.kept] for marker in markers if marker in ready.linear}
+    return {marker: ready.linear[marker](ready.view.clean) for marker in markers if marker in ready.linear}
 
 
 def failed_result(tube: Tube, error: BaseException, stage: str) -> SampleResult:
@@ -215,36 +217,35 @@ def prepare(tube: Tube, settings: RunSettings) -> Prepared:
     quality = assess(sample, used)
     controls = None if template.imported else settings.matrices.get(tube.batch)  # imported gates bring theirs along
     given, doubts = choose_matrix(sample, used, order=settings.order, controls=controls, table=settings.spillover)
-    compensated, how, spillover = _compensated(sample, template, given, used, tube.file)
+    how, spillover = _compensation(sample, template, given, used, tube.file)
+    dyes = [] if spillover is None else [name for name in used if name in spillover.channels]
+    as_measured, compensated = LinearColumns(sample, None), LinearColumns(sample, spillover, dyes)
     raw = template.imported.raw if template.imported else frozenset()
-    linear = {
-        marker: (sample if marker in raw else compensated).column(channel.name)
+    axes = {
+        marker: Axis(
+            partial((as_measured if marker in raw else compensated).values, channel.name), template.transforms[marker]
+        )
         for marker, channel in panel.channel_of.items()
     }
-    transforms = template.transforms
-
-    def column(name: str, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        return transforms[name].apply(linear[name][rows])
-
-    view = EventView(sample.n_events, quality.kept, column, list(linear))
+    view = EventView.of_axes(sample.n_events, quality.kept, axes)
     stains = {
-        marker: values
-        for marker, values in linear.items()
-        if marker not in raw and not isinstance(transforms[marker], Linear)
+        marker: axis.linear
+        for marker, axis in axes.items()
+        if marker not in raw and not isinstance(axis.transform, Linear)
     }
     return Prepared(template, sample, panel, how, spillover, quality, view, stains, raw, doubts)
 
 
-def _compensated(
+def _compensation(
     sample: Sample, template: GatingTemplate, given: Spillover | None, used: Sequence[str], file: str
-) -> tuple[Sample, str, Spillover | None]:
-    """The sample with compensated events, what was used in words, and the matrix.
+) -> tuple[str, Spillover | None]:
+    """What the events are compensated with, in words, and the matrix; None where they are not.
 
     A matrix that was given goes before the one of imported gates, and that before the file's own.
     """
     exported = [name for name in used if name.startswith(("FJComp-", "Comp-"))]
     if template.compensation == "uncompensated":
-        return sample.with_events(sample.events, EventState.COMPENSATED), "none: gates on uncompensated values", None
+        return "none: gates on uncompensated values", None
     if template.compensation == "none":
         if given is not None or (sample.spillover is not None and not exported):
             source = given.source if given else "the file's $SPILLOVER"
@@ -253,11 +254,7 @@ def _compensated(
                 f"matrix ({source}). Use a template with compensation = file, or remove the matrix."
             )
             raise CompensationError(msg)
-        return (
-            sample.with_events(sample.events, EventState.COMPENSATED),
-            "none: the export is compensated already",
-            None,
-        )
+        return "none: the export is compensated already", None
     if exported:
         msg = f"{file}: channel {exported[0]} is compensated already; use a template with compensation = none"
         raise CompensationError(msg)
@@ -268,8 +265,7 @@ def _compensated(
             "use a template with compensation = none for events that are compensated already."
         )
         raise CompensationError(msg)
-    dyes = [name for name in used if name in spillover.channels]
-    return compensate(sample, spillover, channels=dyes), spillover.source or "the file's own matrix", spillover
+    return spillover.source or "the file's own matrix", spillover
 
 
 def axis_limits(template: GatingTemplate) -> dict[str, tuple[float, float]]:

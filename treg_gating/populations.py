@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from treg_gating.gating.axes import Column
 from treg_gating.gating.gates import Ellipse, Gate, HalfPlane, Interval, Rectangle
 from treg_gating.gating.hierarchy import EventView, Walk, apply_gates, select
 from treg_gating.gating.results import FittedGate, GatePicture, GateStatus, PopulationCount
@@ -28,13 +29,13 @@ def percentage(count: PopulationCount | None, denominator: PopulationCount | Non
 
 
 def count_populations(
-    template: GatingTemplate, walk: Walk, linear: Mapping[str, NDArray[np.floating[Any]]]
+    template: GatingTemplate, walk: Walk, linear: Mapping[str, Column]
 ) -> tuple[PopulationCount, ...]:
     """Counts of every population with the median intensity of each stained marker.
 
     Parameters
     ----------
-    linear : compensated linear values by marker, shape (n_events,) each.
+    linear : by marker, what gives the compensated linear values of some events.
     """
     counts = [_count("root", "", walk, linear), _count("clean", "root", walk, linear)]
     counts += [_count(step.population, step.parent, walk, linear) for step in template.steps]
@@ -42,9 +43,7 @@ def count_populations(
     return tuple(replace(count, reference=reference.get(count.population)) for count in counts)
 
 
-def _count(
-    population: str, parent: str, walk: Walk, linear: Mapping[str, NDArray[np.floating[Any]]]
-) -> PopulationCount:
+def _count(population: str, parent: str, walk: Walk, linear: Mapping[str, Column]) -> PopulationCount:
     rows, above = walk.rows[population], walk.rows.get(parent)
     n_parent = len(above) if above is not None else None
     gate = walk.gates.get(population)
@@ -54,7 +53,7 @@ def _count(
         return PopulationCount(population, parent, None, n_parent, "not_estimable", walk.why_not[population])
     if n_parent == 0:
         return PopulationCount(population, parent, None, 0, "not_estimable", f"{parent} holds no events")
-    mfi = {marker: float(np.median(values[rows])) for marker, values in linear.items()} if len(rows) else {}
+    mfi = {marker: float(np.median(values(rows))) for marker, values in linear.items()} if len(rows) else {}
     return PopulationCount(population, parent, len(rows), n_parent, mfi=mfi)
 
 

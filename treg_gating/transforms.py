@@ -18,6 +18,7 @@ __all__ = [
     "LogicleOfStudy",
     "Transform",
     "estimate_logicle_width",
+    "least_float32",
     "transform_from_dict",
     "transform_to_dict",
 ]
@@ -34,6 +35,8 @@ class Transform(Protocol):
 
     def inverse(self, values: ArrayLike) -> Values:
         """The transform's scale to linear units; any shape."""
+
+    def __hash__(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +187,41 @@ def estimate_logicle_width(values: ArrayLike, *, t: float = 262144.0, m: float =
         return None
     r = abs(float(np.quantile(negative, 0.05)))
     return float(np.clip((m - np.log10(t / r)) / 2, 0.0, m / 2))
+
+
+def least_float32(transform: Transform, cut: float) -> float | None:
+    """The least float32 x whose transformed value is `cut` or more: x tells then what the transformed value tells.
+
+    So a gate on a transformed axis can be asked on the linear one, exactly. None where the transform is not seen to
+    cross `cut` between two neighbouring numbers.
+    """
+    if np.isinf(cut):
+        return cut
+    guess = float(transform.inverse(cut))
+    if not abs(guess) < _LARGEST_FLOAT32:
+        return None
+    near = _ordered(np.float32(guess)) + np.arange(-_NEIGHBOURS, _NEIGHBOURS + 1)
+    values = _from_ordered(near)
+    above = transform.apply(values) >= cut
+    if above[0] or not above[-1] or (np.diff(above.astype(np.int8)) < 0).any():
+        return None
+    return float(values[int(np.argmax(above))])
+
+
+_LARGEST_FLOAT32 = float(np.finfo(np.float32).max) / 2
+_NEIGHBOURS = 512
+_SIGN = np.int64(-(1 << 31))
+
+
+def _ordered(value: np.float32) -> np.int64:
+    """A whole number that goes up by one from each float32 to the next."""
+    bits = np.int64(value.view(np.int32))
+    return bits if bits >= 0 else _SIGN - bits
+
+
+def _from_ordered(numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+    bits = np.where(numbers >= 0, numbers, _SIGN - numbers)
+    return bits.astype(np.int32).view(np.float32)
 
 
 _KINDS: dict[str, type[Any]] = {

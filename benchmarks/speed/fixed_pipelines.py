@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from speed.fixed_gates import GATES, FixedGates
-from treg_gating.compensation import compensate
+from treg_gating.compensation import LinearColumns
 from treg_gating.fcs import read_fcs, read_header
+from treg_gating.gating.axes import Axis
 from treg_gating.gating.gates import Interval, Polygon
 from treg_gating.gating.hierarchy import EventView, Walk, fit_sample
 from treg_gating.panel import match_panel
@@ -48,13 +50,12 @@ def walk_fixed(path: Path, gates: FixedGates, *, digest: bool = True) -> Walk:
     panel = match_panel(template.panel, sample.channels, {}, file=path.name)
     matrix = template.imported.spillover if template.imported else None
     dyes = [c.name for c in panel.channel_of.values() if matrix is not None and c.name in matrix.channels]
-    compensated = compensate(sample, matrix, channels=dyes)
-    linear = {name: compensated.column(channel.name) for name, channel in panel.channel_of.items()}
-
-    def column(name: str, rows: np.ndarray) -> np.ndarray:
-        return template.transforms[name].apply(linear[name][rows])
-
-    view = EventView(sample.n_events, np.ones(sample.n_events, bool), column, list(linear))
+    columns = LinearColumns(sample, matrix, dyes)
+    axes = {
+        name: Axis(partial(columns.values, channel.name), template.transforms[name])
+        for name, channel in panel.channel_of.items()
+    }
+    view = EventView.of_axes(sample.n_events, np.ones(sample.n_events, bool), axes)
     return fit_sample(template, view, batch="")
 
 

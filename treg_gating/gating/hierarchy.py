@@ -5,6 +5,7 @@ The only place where a GateFitError becomes a status.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
+from treg_gating.gating.axes import Axis, quick_mask
 from treg_gating.gating.gates import Gate
 from treg_gating.gating.landmarks import LANDMARKS, find_landmarks
 from treg_gating.gating.method import CohortMethod, FitContext
@@ -22,6 +24,8 @@ from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate, R
 __all__ = ["EventView", "Walk", "apply_gates", "apply_sample", "fit_sample"]
 
 Indices = NDArray[np.intp]
+
+REMEMBERED = 4  # transformed columns
 
 
 class EventView:
@@ -34,6 +38,7 @@ class EventView:
     column : ``column(name, rows)`` gives the named dimension in gate units for these rows; KeyError where the
         tube does not measure it.
     measured : names of the dimensions the tube measures.
+    axes : by dimension, how its values come about; gates are then asked the quick way.
     """
 
     def __init__(
@@ -42,11 +47,19 @@ class EventView:
         clean: NDArray[np.bool_],
         column: Callable[[str, Indices], NDArray[np.float64]],
         measured: Sequence[str],
+        axes: Mapping[str, Axis] | None = None,
     ) -> None:
         self.root = np.arange(n_events)
         self.clean = np.flatnonzero(clean)
         self.measured = frozenset(measured)
         self._column = column
+        self._axes = axes or {}
+        self._recent: OrderedDict[str, tuple[Indices, NDArray[np.float64]]] = OrderedDict()
+
+    @classmethod
+    def of_axes(cls, n_events: int, clean: NDArray[np.bool_], axes: Mapping[str, Axis]) -> EventView:
+        """The view of a tube whose dimensions are these."""
+        return cls(n_events, clean, lambda name, rows: axes[name].values(rows), list(axes), axes)
 
     def values(self, dims: Sequence[str], rows: Indices) -> NDArray[np.float64]:
         """Shape (len(rows), len(dims)); GateFitError where a dimension is not measured."""
@@ -54,7 +67,33 @@ class EventView:
             if name not in self.measured:
                 msg = f"{name} is not measured in this tube"
                 raise GateFitError(msg)
-        return np.column_stack([self._column(name, rows) for name in dims])
+        return np.column_stack([self._transformed(name, rows) for name in dims])
+
+    def inside(self, gate: Gate, rows: Indices) -> NDArray[np.bool_]:
+        """Mask of the events that the gate contains."""
+        known = all(self._known(name, rows) for name in gate.dims)
+        mask = None if known else quick_mask(gate, self._axes, rows)
+        return gate.contains(self.values(gate.dims, rows)) if mask is None else mask
+
+    def finite(self, dims: Sequence[str], rows: Indices) -> NDArray[np.bool_]:
+        """Mask of the events with a number on every dimension."""
+        mask = np.ones(len(rows), dtype=bool)
+        for name in dims:
+            quick = name in self._axes and not self._known(name, rows)
+            mask &= np.isfinite(self._axes[name].linear(rows) if quick else self._transformed(name, rows))
+        return mask
+
+    def _known(self, name: str, rows: Indices) -> bool:
+        return name in self._recent and self._recent[name][0] is rows
+
+    def _transformed(self, name: str, rows: Indices) -> NDArray[np.float64]:
+        """One dimension in gate units; the last ones are remembered, because a gate is fitted, then asked."""
+        if not self._known(name, rows):
+            self._recent[name] = rows, self._column(name, rows)
+        self._recent.move_to_end(name)
+        if len(self._recent) > REMEMBERED:
+            self._recent.popitem(last=False)
+        return self._recent[name][1]
 
 
 @dataclass
@@ -80,12 +119,12 @@ def fit_sample(template: GatingTemplate, view: EventView, *, batch: str) -> Walk
 
     def decide(step: GateStep, walk: Walk, context: FitContext) -> FittedGate:
         for rule in step.chain:
-            if isinstance(rule.method, CohortMethod) and len(context.events):
+            if isinstance(rule.method, CohortMethod) and context.n_events:
                 walk.summaries[f"{step.population}/{rule.name}"] = rule.method.summarise(context)
         if step.share == "landmark":
             walk.summaries[f"{step.population}/{LANDMARKS}"] = {"peaks": find_landmarks(context.events[:, 0])}
         if step.learns:
-            return _pending(step, "waits for the cohort", len(context.events))
+            return _pending(step, "waits for the cohort", context.n_events)
         return _follow(step, step.chain, context, None)
 
     return _walk(template, view, batch, decide)
@@ -177,7 +216,7 @@ def _context(
     def fetch(names: Sequence[str]) -> NDArray[np.float64]:
         return view.values(names, base)
 
-    return FitContext(step.dims, view.values(step.dims, base), fetch, batch=batch, inside=inside, memo=memo)
+    return FitContext(step.dims, lambda: fetch(step.dims), fetch, None, batch, inside, memo, len(base))
 
 
 def _follow(
@@ -187,11 +226,9 @@ def _follow(
     complaints: list[str] = []
     for rule in chain:
         if rule.method is None:
-            return _pending(step, "; ".join(complaints), len(context.events))
+            return _pending(step, "; ".join(complaints), context.n_events)
         model = (models or {}).get(f"{step.population}/{rule.name}")
-        here = FitContext(
-            context.dims, context.events, context.fetch, model, context.batch, context.inside, context.memo
-        )
+        here = context.with_model(model)
         try:
             fit = rule.method.fit(here)
         except GateFitError as error:
@@ -203,9 +240,9 @@ def _follow(
         reason = "; ".join([*complaints, fit.reason])
         return FittedGate(
             step.population, step.parent, step.sign, fit.gate, status, rule.name, reason, fit.standard_error,
-            n_events=len(context.events), caution=fit.caution,
+            n_events=context.n_events, caution=fit.caution,
         )  # fmt: skip
-    return _failed(step, "; ".join(complaints), len(context.events))
+    return _failed(step, "; ".join(complaints), context.n_events)
 
 
 def _pending(step: GateStep, reason: str, n_events: int) -> FittedGate:
@@ -232,10 +269,8 @@ def _select(step: GateStep, gate: FittedGate, parent: Indices | None, walk: Walk
 
 def select(gate: Gate, sign: str, parent: Indices, view: EventView) -> Indices:
     """Indices of the parent's events on the side of the gate that `sign` names; NaN belongs to neither side."""
-    values = view.values(gate.dims, parent)
-    inside = gate.contains(values)
-    chosen = inside if sign == "+" else ~inside & np.isfinite(values).all(axis=1)
-    return parent[chosen]
+    inside = view.inside(gate, parent)
+    return parent[inside if sign == "+" else ~inside & view.finite(gate.dims, parent)]
 
 
 def _combine(step: CombineStep, walk: Walk, view: EventView) -> None:

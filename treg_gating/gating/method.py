@@ -8,8 +8,9 @@ and ``pool`` (what the cohort makes of it).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any, ClassVar, Protocol, get_type_hints, runtime_checkable
 
 import numpy as np
@@ -40,22 +41,39 @@ class FitContext:
     Parameters
     ----------
     dims : the step's dimensions, by name.
-    events : shape (n, len(dims)): the events of the population the gate is fitted on, in gate units.
+    source : the events of the population the gate is fitted on, in gate units, or what gives them; to be read as
+        :attr:`events`.
     fetch : more columns of the same events: ``fetch(names)`` gives shape (n, len(names)); raises
         GateFitError where a name is not measured in this tube.
     model : what the cohort taught (cohort methods in pass 2), or None.
     inside : mask of shape (n,): which of these events are in the step's parent (all, unless the gate is fitted
         on another population than its parent).
     memo : shared by the steps of one tube, for what several of them would compute alike.
+    size : number of these events where `source` gives them only when asked.
     """
 
     dims: tuple[str, ...]
-    events: Events
+    source: Events | Callable[[], Events]
     fetch: Callable[[Sequence[str]], Events]
     model: Model | None = None
     batch: str = ""
     inside: NDArray[np.bool_] | None = None
     memo: dict[Any, Any] = field(default_factory=dict)
+    size: int | None = None
+
+    @cached_property
+    def events(self) -> Events:
+        """Shape (n, len(dims)), transformed when a method first looks at them."""
+        return self.source() if callable(self.source) else self.source
+
+    @property
+    def n_events(self) -> int:
+        """Number of these events."""
+        return len(self.events) if self.size is None else self.size
+
+    def with_model(self, model: Model | None) -> FitContext:
+        """The same events beside what the cohort taught."""
+        return replace(self, source=lambda: self.events, model=model, size=self.n_events)
 
 
 @dataclass(frozen=True, slots=True)

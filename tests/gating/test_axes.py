@@ -1,0 +1,115 @@
+"""The quick answers of gates are those of the exact ones, event by event."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from treg_gating.compensation import LinearColumns, compensate
+from treg_gating.errors import CompensationError
+from treg_gating.gating import axes as quick
+from treg_gating.gating.axes import Axis, quick_mask
+from treg_gating.gating.gates import Ellipse, Gate, Interval, Polygon, Rectangle
+from treg_gating.sample import Channel, EventState, Sample, Spillover
+from treg_gating.transforms import Asinh, Linear, Logicle, Transform, least_float32
+
+N = 60_000
+TRANSFORMS = [Linear(), Asinh(), Logicle(w=0.6), Logicle(w=0.0), Logicle(w=1.0, a=0.5)]
+
+
+@pytest.fixture
+def values() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(5)
+    made = {
+        name: np.where(rng.random(N) < 0.5, rng.normal(0, 300, N), rng.lognormal(8, 2, N)).astype("f4") for name in "AB"
+    }
+    for column in made.values():
+        column[:6] = [np.nan, np.inf, -np.inf, 0.0, -0.0, 3e38]
+    return made
+
+
+def both(gate: Gate, values: dict[str, np.ndarray], transform: Transform) -> tuple[np.ndarray | None, np.ndarray]:
+    rows = np.arange(0, N)
+    axes = {name: Axis(column.__getitem__, transform) for name, column in values.items()}
+    exact = gate.contains(np.column_stack([transform.apply(values[name]) for name in gate.dims]))
+    return quick_mask(gate, axes, rows), exact
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS, ids=str)
+def test_a_bound_on_the_linear_axis_flips_no_event(values: dict[str, np.ndarray], transform: Transform) -> None:
+    rng = np.random.default_rng(6)
+    cuts = transform.apply(rng.choice(values["A"][6:], 40))  # cuts that are values: the hardest case
+    for low, high in zip(cuts[:20], cuts[20:], strict=True):
+        for gate in (
+            Interval(("A",), min(low, high), max(low, high) + 1e-9),
+            Interval(("B",), low),
+            Interval(("A",), high=high),
+            Rectangle(("A", "B"), (low, -np.inf), (np.inf, high)),
+        ):
+            mask, exact = both(gate, values, transform)
+            assert mask is not None
+            np.testing.assert_array_equal(mask, exact)
+
+
+def test_the_least_float32_is_the_least() -> None:
+    logicle = Logicle(w=0.6)
+    for cut in (0.1, 0.2, 0.5, 0.9):
+        bound = least_float32(logicle, cut)
+        assert bound is not None
+        below = np.nextafter(np.float32(bound), np.float32(-np.inf))
+        assert logicle.apply(np.float32(bound)) >= cut > logicle.apply(below)
+    assert least_float32(logicle, -np.inf) == -np.inf
+    assert least_float32(logicle, 1e9) is None
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS, ids=str)
+def test_a_polygon_screened_flips_no_event(values: dict[str, np.ndarray], transform: Transform) -> None:
+    rng = np.random.default_rng(7)
+    for corners in (3, 4, 7, 12):
+        chosen = rng.choice(N - 6, corners) + 6
+        vertices = np.column_stack([transform.apply(values[name][chosen]) for name in "AB"])
+        mask, exact = both(Polygon(("A", "B"), tuple(map(tuple, vertices.tolist()))), values, transform)
+        assert mask is not None
+        np.testing.assert_array_equal(mask, exact)
+
+
+def test_a_screen_asks_few_events_exactly(values: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Polygon(("A", "B"), ((0.2, 0.2), (0.8, 0.3), (0.7, 0.9), (0.1, 0.6)))
+    asked = []
+    contains = Polygon.contains
+    monkeypatch.setattr(
+        Polygon, "contains", lambda self, events: (asked.append(len(events)), contains(self, events))[1]
+    )
+    quick._screen.cache_clear()
+    axes = {name: Axis(column.__getitem__, Logicle(w=0.6)) for name, column in values.items()}
+    assert quick_mask(gate, axes, np.arange(N)) is not None
+    assert max(asked) < N / 10
+
+
+def test_no_quick_way_for_other_gates_and_types(values: dict[str, np.ndarray]) -> None:
+    ellipse = Ellipse(("A", "B"), (0.5, 0.5), ((0.01, 0.0), (0.0, 0.01)), 2.0)
+    assert quick_mask(ellipse, {n: Axis(c.__getitem__, Logicle()) for n, c in values.items()}, np.arange(N)) is None
+    double = {name: column.astype("f8") for name, column in values.items()}
+    assert both(Interval(("A",), 0.3), double, Logicle())[0] is None
+    mask, exact = both(Interval(("A",), 0.1), double, Linear())
+    np.testing.assert_array_equal(mask, exact)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_columns_compensated_when_asked_are_those_of_the_whole(order: str) -> None:
+    rng = np.random.default_rng(8)
+    channels = tuple(Channel(name) for name in ("FSC-A", "D1", "D2", "D3", "Time"))
+    sample = Sample(np.array(rng.lognormal(6, 1, (40_000, 5)), "f4", order=order), channels)
+    matrix = Spillover(("D2", "D1", "D3"), np.array([[1, 0.2, 0.1], [0.05, 1, 0.3], [0.0, 0.1, 1]]))
+    whole = compensate(sample, matrix)
+    lazy = LinearColumns(sample, matrix, ["D1", "D3"])
+    some, more = np.arange(100, 30_000, 3), np.arange(0, 40_000, 2)
+    for rows in (some, more, some):
+        for name in ("D1", "D3"):
+            np.testing.assert_allclose(lazy.values(name, rows), whole.column(name)[rows], rtol=2e-7, atol=1e-4)
+        np.testing.assert_array_equal(lazy.values("FSC-A", rows), sample.column("FSC-A")[rows])
+    assert lazy.values("D1", some).dtype == np.float32
+    with pytest.raises(CompensationError, match="not in the matrix"):
+        LinearColumns(sample, matrix, ["FSC-A"])
+    with pytest.raises(CompensationError, match="already"):
+        LinearColumns(sample.with_events(sample.events, EventState.COMPENSATED), matrix, ["D1"])
