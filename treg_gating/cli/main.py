@@ -38,6 +38,10 @@ _COMMANDS = {
     "templates": ("treg_gating.cli.templates", "List the gating templates that come along; copy one to adapt it."),
     "compensate": ("treg_gating.cli.compensate", "Make a spillover matrix from the sheet's single stains."),
     "methods": ("treg_gating.cli.methods", "Show the gating methods a template can name, with their arguments."),
+    "benchmark": (
+        "treg_gating.cli.benchmark",
+        "Say how many tubes an hour this computer does, and what limits it.",
+    ),
     "simulate": ("treg_gating.cli.simulate", "Make a cohort of FCS files whose truth is known."),
 }
 
