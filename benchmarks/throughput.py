@@ -7,12 +7,13 @@
 Modes: ``fixed`` (eight fixed gates, every program in turn), ``decisions`` (event by event against FlowKit), ``reader``,
 ``adaptive`` (both passes against FlowKit's fixed gates), ``memory`` (peak of a fresh process), ``cold`` (start of the
 program to the first tube), ``workers`` (a whole run with one process and with two), ``dask`` (overhead of Dask and
-ledger; threads with child processes, and a cluster of processes on loopback), ``cohort`` (the coordinator's memory and
-the time per tube as the cohort grows; with --replay no tube is read, which shows 10,000 tubes in minutes).
+ledger; threads with child processes, and a cluster of processes on loopback), ``accuracy`` (the accuracy benchmark on a
+small cohort, by the same code), ``cohort`` (the coordinator's memory and the time per tube as the cohort grows; with
+--replay no tube is read, which shows 10,000 tubes in minutes).
 
 Everything runs in turn in one process with BLAS at one thread; figures are medians, and only ratios count. Tubes come
-from the package's simulator (``benchmarks/speed/tubes.py``) and are kept in --data. Leaves throughput.json and
-throughput.md in --out; a mode that is not run again keeps its figures of the last time.
+from the package's simulator (``benchmarks/speed/tubes.py``) and are kept in --data. Leaves throughput.json,
+throughput.md and pictures in --out; a mode that is not run again keeps its figures of the last time.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 import time
 import warnings
@@ -32,6 +34,7 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 
 from speed import cohorts, single
 from speed.measure import machine
+from speed.plots import draw
 from speed.runs import timed_run
 from speed.table import markdown
 
@@ -56,7 +59,19 @@ def main() -> None:
         kept.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     table = markdown(results)
     (out / "throughput.md").write_text(table, encoding="utf-8")
+    draw(results, out)
+    if options.docs:
+        _refresh_docs(results, table)
     print(table)
+
+
+def _refresh_docs(results: dict[str, Any], table: str) -> None:
+    """What docs/performance.md includes."""
+    docs = Path(__file__).parents[1] / "docs"
+    pictures = draw(results, docs / "images", prefix="performance-")
+    body = table.partition("\n")[2].replace("\n### ", "\n#### ").replace("\n## ", "\n### ")
+    shown = "\n\n".join(f"![{path.stem}](images/{path.name})" for path in pictures)
+    (docs / "performance_results.md").write_text(f"{body.strip()}\n\n{shown}\n", encoding="utf-8")
 
 
 def _sizes(options: argparse.Namespace) -> list[int]:
@@ -84,10 +99,24 @@ _MODES: dict[str, Callable[[argparse.Namespace, Path], Any]] = {
     "cold": lambda o, data: single.cold(data, 100_000, _rounds(o, 5, 3)),
     "workers": lambda o, data: cohorts.workers(data, _tubes(o, 64, 16)[0], _events(o, 500_000, 20_000)),
     "dask": lambda o, data: cohorts.dask(data, _tubes(o, 64, 16)[0], _events(o, 100_000, 20_000)),
+    "accuracy": lambda o, data: _accuracy(o, data),
     "cohort": lambda o, data: cohorts.cohort(
         data, _tubes(o, 100, 100, 1_000), _events(o, 5_000, 5_000), real=not o.replay
     ),
 }
+
+
+def _accuracy(options: argparse.Namespace, data: Path) -> dict[str, str]:
+    """The accuracy benchmark on a small cohort, so that one command shows speed and accuracy of the same code."""
+    subjects, events = ("4", "20000") if options.quick else ("12", "60000")
+    stem = data / "accuracy"
+    command = [sys.executable, str(Path(__file__).with_name("accuracy.py")), "--kinds", "foxp3", "--subjects", subjects,
+               "--events", events, "--methods", "", "--ceiling-tubes", "0", "--out", str(stem)]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode not in {0, 1}:  # 1: a bar is missed, which the table says
+        raise RuntimeError(done.stderr[-2000:])
+    what = f"foxp3, seed 9002, {subjects} subjects, {events} events a tube"
+    return {"what": what, "table": stem.with_suffix(".md").read_text(encoding="utf-8")}
 
 
 def _options() -> argparse.Namespace:
@@ -98,6 +127,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--replay", action="store_true", help="cohort: answers from a store instead of real work")
     parser.add_argument("--rounds", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="small sizes and few rounds")
+    parser.add_argument("--docs", action="store_true", help="refresh docs/performance_results.md and its pictures")
     parser.add_argument("--data", type=Path, default=Path("build/throughput"), help="where simulated tubes are kept")
     parser.add_argument("--out", type=Path, default=Path("build/throughput"), help="where the results go")
     options = parser.parse_args()

@@ -13,7 +13,7 @@ copyright = "The treg-gating developers, Apache-2.0"
 release = version = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "reference"]
-exclude_patterns = ["_build", "_ext", "studies"]
+exclude_patterns = ["_build", "_ext", "studies", "performance_results.md"]
 
 myst_enable_extensions = ["colon_fence", "dollarmath", "deflist"]
 myst_heading_anchors = 3

@@ -14,8 +14,7 @@ __all__ = ["markdown"]
 def markdown(results: Mapping[str, Any]) -> str:
     """Bars first, then each mode's own table, then the machine."""
     parts = ["# Throughput\n", _bars(results)]
-    for mode, table in (("fixed", _fixed), ("reader", _reader), ("adaptive", _adaptive), ("memory", _memory),
-                        ("cold", _cold)):  # fmt: skip
+    for mode, table in _TABLES.items():
         if mode in results:
             parts.append(table(results[mode]))
     if "decisions" in results:
@@ -85,6 +84,44 @@ def _cold(found: Mapping[str, Any]) -> str:
     return title + _seconds(found["seconds"], "FlowKit, fixed gates")
 
 
+_PARTS = ("start_up", "first", "learning", "second", "outputs", "wall")
+
+
+def _run_rows(runs: Mapping[str, Mapping[str, Any]]) -> str:
+    head = ("tubes or processes", "start-up s", "pass 1", "learning", "pass 2", "outputs", "whole", "ms a tube",
+            "overhead %", "ledger s", "growth MB")  # fmt: skip
+    rows = (
+        (name, *(f"{run[part]:.1f}" for part in _PARTS), f"{1e3 * run['wall'] / run['tubes']:.0f}",
+         f"{run['overhead_pct']:.1f}", f"{run['ledger']:.2f}", f"{run['growth_mb']:.0f}")
+        for name, run in runs.items()
+    )  # fmt: skip
+    return _table(head, rows)
+
+
+def _workers(found: Mapping[str, Any]) -> str:
+    title = f"## Processes, {found['tubes']} tubes of {found['events']:,} events\n\n"
+    return title + _run_rows(found["runs"])
+
+
+def _dask(found: Mapping[str, Any]) -> str:
+    title = f"## Dask and ledger, {found['tubes']} tubes of {found['events']:,} events, two processes\n\n"
+    known = {
+        f"{run['how']}, {1e3 * run['seconds']:.0f} ms a pass, at most {run['most_in_batch']} in a task": run
+        for run in found["known"]
+    }
+    said = "\nThe same for tubes whose work is a sleep of known length, 200 tubes:\n\n"
+    return title + _run_rows({"the run": found["run"]}) + said + _run_rows(known)
+
+
+def _cohort(found: Mapping[str, Any]) -> str:
+    how = "every tube read and gated" if found["real"] else "answers from a store: the coordinator's share alone"
+    return f"## Cohorts of tubes of {found['events']:,} events ({how})\n\n" + _run_rows(found["runs"])
+
+
+def _accuracy(found: Mapping[str, Any]) -> str:
+    return f"## Accuracy on {found['what']}\n\n{found['table']}\n"
+
+
 def _machines(machines: Mapping[str, Mapping[str, Any]]) -> str:
     if not machines:
         return ""
@@ -92,3 +129,16 @@ def _machines(machines: Mapping[str, Mapping[str, Any]]) -> str:
     loads = ", ".join(f"{mode} {m['load_before']}" for mode, m in machines.items())
     lines = [f"{key.replace('_', ' ')}: {value}" for key, value in last.items() if key != "load_before"]
     return "## Machine\n\n" + "; ".join(lines) + f"\n\nLoad average after each mode: {loads}\n"
+
+
+_TABLES = {
+    "fixed": _fixed,
+    "reader": _reader,
+    "adaptive": _adaptive,
+    "memory": _memory,
+    "cold": _cold,
+    "workers": _workers,
+    "dask": _dask,
+    "cohort": _cohort,
+    "accuracy": _accuracy,
+}
