@@ -64,11 +64,11 @@ def timed_run(folder: str, out: str, options_text: str) -> dict[str, Any]:
     engine._MAX_BATCH = options.get("most_in_batch", engine._MAX_BATCH)
     study = read_study(Path(folder) / "study.toml")
     order = _order(Path(folder), target, study, options)
-    report = _report() if options.get("report", True) else None
+    reports = _reports() if options.get("report", True) else {}
     stages, ledger = _Stages(), _timed_ledger()
     with _Memory() as memory:
         begun = time.time()
-        run_cohort(order, stages, report)
+        run_cohort(order, stages, reports)
         wall = time.time() - begun
     found = _story(target, stages.began, begun, wall, options.get("workers") or engine.cores())
     found |= {"ledger": ledger["seconds"], "growth_mb": memory.growth_mb, "tubes": len(order.sheet.tubes)}
@@ -92,10 +92,10 @@ def _order(folder: Path, out: Path, study: Any, options: dict[str, Any]) -> RunO
     return RunOrder(settings=RunSettings(template, study), **common)
 
 
-def _report() -> Callable[..., Any]:
+def _reports() -> dict[str, Callable[..., Any]]:
     from treg_gating.report.page import build_report
 
-    return build_report
+    return {"report.html": build_report}
 
 
 def _timed_ledger() -> dict[str, float]:
