@@ -87,7 +87,7 @@ def test_a_worker_is_killed_midway_and_the_bytes_are_those_of_a_local_run(small_
         command = [sys.executable, str(DRIVE), str(sheet), str(out), "0", address]
         run = subprocess.Popen(command, env=client, stderr=subprocess.PIPE, text=True)
         assert run.stderr is not None
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while time.monotonic() < deadline and run.poll() is None:
             if diary.exists() and diary.read_text().count("\n") > 8:
                 break
@@ -97,7 +97,7 @@ def test_a_worker_is_killed_midway_and_the_bytes_are_those_of_a_local_run(small_
         started[1].kill()  # the nanny first, so that nobody starts the worker again
         for victim in victims:
             victim.kill()
-        said = run.communicate(timeout=120)[1]
+        said = run.communicate(timeout=240)[1]
         assert run.returncode == 5, said
         # Without the certificate nobody is let in.
         refused = subprocess.run(
