@@ -45,6 +45,8 @@ def renamed(record):
         study=replace(record.study, visits=(("Nightfall", 0.0), *record.study.visits)),
         study_assumed="visits as in the sheet: Nightfall",
         settings={**record.settings, "sheet": "Zebra-07.xlsx"},
+        overrides=({"subject": "Zebra-07", "visit": "Nightfall", "tube_id": "Quokka_11"},),
+        audit=({"subject": "Quokka_11", "why": "Zebra-07"},),
     )
 
 

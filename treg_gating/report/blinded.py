@@ -56,16 +56,17 @@ def blinded(record: RunRecord, pseudonym_of: Mapping[str, str]) -> RunRecord:
         for row in record.endpoint
         if row.get("tube_id") in pseudonym_of
     ]
-    return replace(
-        record,
+    # A new record, not a changed one: what is added to records later is left out here until somebody has thought of it.
+    return RunRecord(
         title=scrub(record.title),
+        created=record.created,
+        version=record.version,
+        template=record.template,
+        consensus=record.consensus,
         study=StudySummary(record.study.study_id, scrub(record.study.title), ((_ONE_VISIT, None),)),
-        study_assumed="",
-        set_aside=(),
         notes=(_note(record),),
         samples=tuple(sorted(samples, key=lambda sample: sample.tube_id)),
         endpoint=tuple(sorted(rows, key=lambda row: str(row["tube_id"]))),
-        other_tubes=(),
         settings={name: record.settings[name] for name in _KEPT_SETTINGS if name in record.settings},
     )
 
