@@ -11,6 +11,7 @@ from speed.runs import loopback_cluster, whole_run
 from speed.tubes import Cohort, make_cohort
 from treg_gating.gating.template import load_template
 from treg_gating.pipeline import RunSettings
+from treg_gating.run.keys import code_version
 from treg_gating.samplesheet import read_samplesheet
 from treg_gating.study import read_study
 
@@ -75,10 +76,10 @@ def _made(data: Path, tubes: int, events: int) -> Cohort:
 
 
 def _store(data: Path) -> Path:
-    """What the real pipeline answers for sixteen tubes of 5,000 events."""
-    store = data / "replay.pickle"
+    """What the real pipeline of this very code answers for eight tubes of 5,000 events."""
+    store = data / f"replay-{code_version()}.pickle"
     if not store.exists():
-        made = make_cohort(data / "originals", 16, 5_000)
+        made = make_cohort(data / "originals", 8, 5_000)
         study = read_study(made.study)
         tubes = read_samplesheet(made.sheet, study=study).tubes
         replay.record(tubes, RunSettings(load_template("treg_foxp3"), study), store)
@@ -91,7 +92,7 @@ def _texts(data: Path, tubes: int) -> Path:
     if (folder / "samples.csv").exists():
         return folder
     (folder / "fcs").mkdir(parents=True, exist_ok=True)
-    study = make_cohort(data / "originals", 16, 5_000).study
+    study = make_cohort(data / "originals", 8, 5_000).study
     (folder / "study.toml").write_bytes(study.read_bytes())
     rows = []
     for number in range(tubes):

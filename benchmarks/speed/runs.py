@@ -150,6 +150,10 @@ def _story(out: Path, began: dict[str, float], begun: float, wall: float, worker
         entry = json.loads(line)
         if entry.get("stage") in ends:
             ends[entry["stage"]].append((datetime.fromisoformat(entry["utc"]).timestamp(), entry["seconds"]))
+    if not all(ends.values()):
+        log = (out / "run.log.jsonl").read_text(encoding="utf-8")
+        msg = f"no tube came through both passes:\n{log[-2000:]}"
+        raise RuntimeError(msg)
     start_up = max(0.0, min(end - seconds for end, seconds in ends["first"]) - begun)
     busy = {stage: sum(seconds for _, seconds in rows) for stage, rows in ends.items()}
     last = {stage: max(end for end, _ in rows) for stage, rows in ends.items()}
