@@ -25,7 +25,8 @@ from treg_gating.gating.hierarchy import Walk, apply_sample, fit_sample
 from treg_gating.gating.template import load_template
 from treg_gating.interchange.flowjo import import_flowjo
 from treg_gating.interchange.load import markers_by_file
-from treg_gating.pipeline import RunSettings, between_passes, first_pass, prepare
+from treg_gating.pipeline import RunSettings, between_passes, first_pass, prepare, second_pass
+from treg_gating.populations import percentage
 from treg_gating.samplesheet import Tube, read_samplesheet
 from treg_gating.study import default_study
 
@@ -65,6 +66,7 @@ def main() -> None:
     arguments = parser.parse_args()
     compared = compare(arguments.data)
     tables = {"counts": counts_table(compared), "events": events_table(compared), "medians": medians_table(compared)}
+    tables["runs"] = runs_table(arguments.data, compared)
     for table in tables.values():
         print(table, end="\n\n")
     page = arguments.docs / "flowatlas.md"
@@ -78,8 +80,8 @@ def main() -> None:
         draw(compared, arguments.docs / "images")
 
 
-def compare(data: Path) -> list[Compared]:
-    """Both sets of gates on every stained file."""
+def named_tubes(data: Path) -> list[Tube]:
+    """Every stained file, with the marker names of the workspace."""
     files = sorted(data.glob("4*/4*_0*.fcs"))
     with tempfile.TemporaryDirectory() as folder:
         sheet = Path(folder) / "samples.csv"
@@ -88,13 +90,46 @@ def compare(data: Path) -> list[Compared]:
         tubes = read_samplesheet(sheet, data_dir=data).tubes
     workspace = data / "workspace.wsp"
     markers = markers_by_file(workspace, {tube.tube_id: tube.path for tube in tubes})
-    named = [Tube(t.tube_id, t.file, t.path, t.subject, t.visit, t.batch, markers=markers[t.tube_id]) for t in tubes]
+    return [Tube(t.tube_id, t.file, t.path, t.subject, t.visit, t.batch, markers=markers[t.tube_id]) for t in tubes]
+
+
+def compare(data: Path) -> list[Compared]:
+    """Both sets of gates on every stained file."""
+    named = named_tubes(data)
+    workspace = data / "workspace.wsp"
     study = default_study(["one"])
     manual = RunSettings(import_flowjo(workspace), study)
     settings = RunSettings(load_template("treg_pregated"), study)
     fits = {tube.tube_id: first_pass(tube, settings) for tube in named}
     cohort = between_passes(named, fits, settings)
     return [_compared(tube, settings, fits[tube.tube_id], cohort, manual) for tube in named]
+
+
+def runs_table(data: Path, compared: list[Compared]) -> str:
+    """Treg % over FlowJo's for every file, when the run holds other files; * where the tube is flagged as unstable."""
+    named = named_tubes(data)
+    settings = RunSettings(load_template("treg_pregated"), default_study(["one"]))
+    fits = {tube.tube_id: first_pass(tube, settings) for tube in named}
+    manual = {one.name: 100 * one.flowjo[1] / one.flowjo[0] for one in compared}
+    title = {tube.tube_id: tube.path.stem.replace("423_Donor_", "423C_") for tube in named}
+    large = [tube for tube in named if "Ileum" not in tube.file]
+    runs = [named, large, *([t for t in named if title[t.tube_id].startswith(d)] for d in ("412C", "423C"))]
+    columns: list[dict[str, str]] = []
+    for tubes in [*runs, *([tube] for tube in large)]:
+        cohort = between_passes(tubes, {tube.tube_id: fits[tube.tube_id] for tube in tubes}, settings)
+        found = {}
+        for tube in tubes:
+            result = second_pass(tube, settings, cohort, fits[tube.tube_id])
+            value = percentage(result.count("treg"), result.count("cd4_t"))
+            mark = "*" if any(flag.code == "GATE_UNSTABLE" for flag in result.flags) else ""
+            found[title[tube.tube_id]] = f"{value / manual[title[tube.tube_id]]:.2f}{mark}"
+        columns.append(found)
+    alone = {name: text for found in columns[4:] for name, text in found.items()}
+    lines = ["| file | all seven | the five large | its donor | alone |", "| --- | --- | --- | --- | --- |"]
+    for name in (title[tube.tube_id] for tube in large):
+        donor = columns[2].get(name) or columns[3][name]
+        lines.append(f"| {name} | {columns[0][name]} | {columns[1][name]} | {donor} | {alone[name]} |")
+    return "\n".join(lines)
 
 
 def _compared(tube: Tube, settings: RunSettings, fit: Any, cohort: Any, manual: RunSettings) -> Compared:
