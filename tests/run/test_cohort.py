@@ -108,6 +108,41 @@ def test_nothing_is_done_again_when_nothing_changed(small_study, tmp_path):
     assert (tmp_path / "out" / "endpoint.csv").stat().st_mtime_ns == before
 
 
+def test_what_the_files_say_is_asked_where_there_is_work_and_kept(small_study, tmp_path):
+    asked = []
+
+    def notes_of_files():
+        asked.append("asked")
+        return ("b.fcs: its matrix is odd",)
+
+    study = small_study(A_B="60", A_W="90")
+    study.run(notes_of_files=notes_of_files)
+    assert asked == ["asked"]
+    study.run(notes_of_files=notes_of_files)
+    assert asked == ["asked"]
+    notes = json.loads((tmp_path / "out" / "summary.json").read_text())["notes"]
+    assert "b.fcs: its matrix is odd" in notes
+    study.files["A_W"] = "value 91"
+    study.run(notes_of_files=notes_of_files)
+    assert asked == ["asked", "asked"]
+
+
+def test_a_plan_that_lacks_what_is_needed_now_is_refused(small_study, tmp_path):
+    study = small_study(A_B="60")
+    study.run(workers=0)
+    database = sqlite3.connect(tmp_path / "out" / "ledger.sqlite")
+    database.execute("DROP TRIGGER runs_no_update")
+    plan = json.loads(database.execute("SELECT plan FROM runs").fetchone()[0])
+    del plan["environment"]
+    database.execute("UPDATE runs SET plan = ?", (json.dumps(plan),))
+    database.commit()
+    database.close()
+    with Ledger(tmp_path / "out") as ledger, pytest.raises(RunStateError, match="did not keep environment"):
+        rebuild(ledger, tmp_path / "out", {})
+    with pytest.raises(RunStateError, match="another output folder"):
+        study.run(workers=0)
+
+
 def test_outputs_that_were_changed_are_made_again_from_the_ledger(small_study, tmp_path):
     study = small_study(A_B="60", A_W="90")
     study.run()

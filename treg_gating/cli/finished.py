@@ -31,10 +31,10 @@ def template_of(run_dir: Path, given: str = "") -> GatingTemplate:
 
 def was_blinded(ledger: Ledger) -> bool:
     """Whether the last finished run was asked for a blinded report."""
-    from treg_gating.run.codec import decode
+    from treg_gating.run.plan import plan_in
 
     row = ledger.last_run()
-    return row is not None and decode(row.plan)["choices"].get("report") == "blinded"
+    return row is not None and plan_in(row)["choices"].get("report") == "blinded"
 
 
 def was_blinded_in(run_dir: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,8 +152,7 @@ def _order(inputs: Inputs, template: str, options: RunOptions) -> RunOrder:
     matrix_choice = parse_order(options.matrix_order)
     wanted = "controls" in matrix_choice and gating.compensation == "file"
     matrices, said = from_controls(inputs.sheet.tubes) if wanted else ({}, ())
-    if matrix is None and gating.compensation == "file" and "file" in matrix_choice:
-        said = (*said, *odd_files(inputs.sheet.tubes, matrices))
+    own = matrix is None and gating.compensation == "file" and "file" in matrix_choice
     settings = RunSettings(
         template=gating, study=inputs.study, spillover=matrix, matrices=matrices, order=matrix_choice
     )
@@ -165,6 +165,7 @@ def _order(inputs: Inputs, template: str, options: RunOptions) -> RunOrder:
         scheduler=options.scheduler,
         limits=Limits(options.tube_seconds, options.tube_memory),
         notes=(*inputs.notes, *what_was_left_out(gating), *said, *estimated),
+        notes_of_files=partial(odd_files, inputs.sheet.tubes, matrices) if own else tuple,
         new_only=options.new_only,
         choices={
             "spillover": spillover.name if spillover else "each file's own",

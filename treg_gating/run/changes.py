@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from treg_gating.errors import InputError
-from treg_gating.run.codec import decode
 from treg_gating.run.keys import digest, tube_identity
 from treg_gating.run.ledger import Ledger
+from treg_gating.run.plan import plan_in
 from treg_gating.run.stored import RunRow
 
 __all__ = [
@@ -108,7 +108,7 @@ class Asked:
 def asked_in(ledger: Ledger, row: RunRow) -> Asked:
     """What a run in the ledger was asked."""
     files = {tube_id: sha256 for tube_id, _, sha256, _ in ledger.roster_of(row.run)}
-    return Asked.of_plan(decode(row.plan), row.code, files)
+    return Asked.of_plan(plan_in(row), row.code, files)
 
 
 def refuse_other_template(before: Asked, now: Asked, folder: str) -> None:

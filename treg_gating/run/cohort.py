@@ -106,6 +106,7 @@ class _Run:
         self.before = asked_in(ledger, self.last) if self.last else None
         self.now = Asked.of_plan(plan, self.code, {tube_id: known.sha256 for tube_id, known in self.known.items()})
         self.reasons: dict[str, list[str]] = {}
+        self.notes_of_files: tuple[str, ...] = ()
 
     def check_order(self) -> None:
         """Refuse what would overwrite or mix what finished runs found."""
@@ -128,10 +129,13 @@ class _Run:
                 known.sha256 = sha256
 
     def begin(self) -> None:
-        """Enter the run in the ledger."""
+        """Enter the run in the ledger; say what the files show before any of them is worked on."""
         samples = [(tube_id, known.setting_key) for tube_id, known in self.known.items()]
         self.ledger.begin_run(self.name, self.code, self.plan, samples)
         log.info("run started", extra={"data": {"run": self.name, "code": self.code, **environment()}})
+        self.notes_of_files = tuple(self.order.notes_of_files())
+        for note in self.notes_of_files:
+            self.progress.say(f"Note: {note}")
 
     def work(self) -> None:
         """Both passes."""
@@ -187,7 +191,7 @@ class _Run:
         cohort_key = digest(cohort)
         due = [known for known in fitted.values() if known.tube.role in SECOND_ROLES]
         todo, older = self._not_finished_second(due, cohort_key)
-        learned = _cohort_summary(cohort, older)
+        learned = _cohort_summary(cohort, self.notes_of_files, older)
         self.ledger.keep_cohort(self.name, encode(learned))
         why = self._explain(todo, learned)
         self.progress.stage("Gating and counting", len(due), len(due) - len(todo))
@@ -279,10 +283,10 @@ class _Run:
             log.warning("the ledger could not note it: %s", second)
 
 
-def _cohort_summary(cohort: Any, older: int) -> dict[str, Any]:
+def _cohort_summary(cohort: Any, notes_of_files: Sequence[str], older: int) -> dict[str, Any]:
     consensus = getattr(cohort, "consensus", {})
     gates = {name: getattr(found, "gate", None) for name, found in consensus.items()}
-    notes = tuple(cohort.notes)
+    notes = (*notes_of_files, *cohort.notes)
     if older:
         said = f"{older} tubes keep what an earlier run found with the cohort's gates of then (--new-only)."
         notes = (*notes, f"{said} Run once without it before the values are used.")

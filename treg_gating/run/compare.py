@@ -15,6 +15,7 @@ from treg_gating.proportion import rounded
 from treg_gating.run.changes import COHORT_MOVED, Asked, asked_in, cohort_moves, differing
 from treg_gating.run.codec import decode
 from treg_gating.run.ledger import LEDGER_NAME, Ledger
+from treg_gating.run.plan import plan_in
 from treg_gating.run.stored import RunRow
 
 __all__ = ["Comparison", "Difference", "RunView", "compare_runs", "read_run"]
@@ -98,7 +99,7 @@ def read_run(place: str) -> RunView:
     """
     with _open(place) as (ledger, wanted):
         row = _row(ledger, wanted, place)
-        plan = decode(row.plan)
+        plan = plan_in(row)
         return RunView(
             row=row,
             asked=asked_in(ledger, row),

@@ -23,7 +23,7 @@ from treg_gating.run.ledger import OUTPUT_MADE_AGAIN, Ledger
 from treg_gating.run.manifest import manifest_of
 from treg_gating.run.outputs import write_json, write_tables
 from treg_gating.run.override_rows import override_rows
-from treg_gating.run.plan import study_summary
+from treg_gating.run.plan import plan_in, study_summary
 from treg_gating.run.record import EndpointRow, RunRecord
 from treg_gating.run.shelves import ResultShelf, Values
 from treg_gating.run.stored import RunRow
@@ -143,7 +143,7 @@ def still_finished(
 
 def record_of(ledger: Ledger, row: RunRow, ended: str) -> RunRecord:
     """The record of a run, from the ledger alone."""
-    plan = decode(row.plan)
+    plan = plan_in(row)
     cohort = decode(row.cohort) if row.cohort.text else {"notes": (), "consensus": {}}
     results = ResultShelf(ledger.results_of(row.run))
     endpoint = endpoint_table(results, plan["tubes"], plan["study"], plan["template"], row.code)

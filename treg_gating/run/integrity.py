@@ -17,11 +17,12 @@ from pathlib import Path
 
 from treg_gating.errors import RunStateError, TregGatingError
 from treg_gating.run import audit
-from treg_gating.run.codec import Payload, decode
+from treg_gating.run.codec import Payload
 from treg_gating.run.keys import file_sha256
 from treg_gating.run.ledger import Ledger
 from treg_gating.run.ledger_file import HEAD_NAME
 from treg_gating.run.lock import folder_lock
+from treg_gating.run.plan import plan_in
 from treg_gating.run.schema import SCHEMA
 from treg_gating.run.stored import RunRow, Stored, text_digest
 from treg_gating.samplesheet import Tube
@@ -179,7 +180,7 @@ def _outputs(ledger: Ledger, folder: Path, row: RunRow) -> str:
 
 
 def _inputs(ledger: Ledger, row: RunRow, data: Path | None) -> str:
-    plan = decode(row.plan)
+    plan = plan_in(row)
     tubes: dict[str, Tube] = {tube.tube_id: tube for tube in plan["tubes"]}
     read = [(tubes[tube_id], sha256) for tube_id, _, sha256, _ in ledger.roster_of(row.run) if sha256]
     for tube, expected in read:

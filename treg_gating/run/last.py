@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from treg_gating.errors import InputError, RunStateError
-from treg_gating.run.codec import decode
 from treg_gating.run.finish import record_of
 from treg_gating.run.ledger import LEDGER_NAME, Ledger
 from treg_gating.run.lock import folder_lock
+from treg_gating.run.plan import plan_in
 from treg_gating.run.record import RunRecord
 from treg_gating.samplesheet import Tube
 from treg_gating.study import Study
@@ -53,5 +53,5 @@ def open_last_run(folder: Path) -> Iterator[LastRun]:
         if row is None:
             msg = f"{folder}: no run came to its end here. Run 'treg-gating run' first"
             raise RunStateError(msg)
-        plan = decode(row.plan)
+        plan = plan_in(row)
         yield LastRun(row.run, record_of(ledger, row, row.ended), plan["study"], tuple(plan["tubes"]), ledger)

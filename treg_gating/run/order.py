@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ class RunOrder:
     scheduler : address of a Dask scheduler; empty for a cluster of our own.
     limits : of one tube.
     notes : sentences the run must say.
+    notes_of_files : more of them, which follow from the files' bytes alone; asked only where there is work to do.
     choices : settings to be shown beside the results, such as the matrix's file name.
     pipeline : dotted name of the module that does the science.
     new_only : finished tubes keep their results, though the cohort may have taught something since.
@@ -39,6 +40,7 @@ class RunOrder:
     scheduler: str = ""
     limits: Limits = field(default_factory=Limits)
     notes: tuple[str, ...] = ()
+    notes_of_files: Callable[[], Sequence[str]] = tuple
     choices: Mapping[str, Any] = field(default_factory=dict)
     pipeline: str = PIPELINE
     new_only: bool = False

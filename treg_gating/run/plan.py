@@ -5,14 +5,40 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from treg_gating.errors import InputError
+from treg_gating.errors import InputError, RunStateError
 from treg_gating.gating.template import GatingTemplate
+from treg_gating.run.codec import decode
 from treg_gating.run.keys import environment, matrices_identity, settings_identity
 from treg_gating.run.record import StudySummary, TemplateRow, TemplateSummary
+from treg_gating.run.stored import RunRow
 from treg_gating.samplesheet import Role, SampleSheet
 from treg_gating.study import Study
 
-__all__ = ["check_endpoint", "plan_of", "study_summary", "template_summary"]
+__all__ = ["check_endpoint", "plan_in", "plan_of", "study_summary", "template_summary"]
+
+
+_KEYS = frozenset(
+    {"title", "sheet", "sheet_sha256", "set_aside", "tubes", "study", "template"}
+    | {"notes", "choices", "settings", "matrices", "environment"}
+)
+
+
+def plan_in(row: RunRow) -> dict[str, Any]:
+    """What a run in the ledger was asked to do.
+
+    Raises
+    ------
+    RunStateError : another version of the program wrote it, and left out what is needed now.
+    """
+    plan: dict[str, Any] = decode(row.plan)
+    missing = sorted(_KEYS - set(plan))
+    if missing:
+        msg = (
+            f"run {row.run} was written by treg-gating {row.code}, which did not keep {', '.join(missing)}. "
+            "Use that version with this folder, or another output folder"
+        )
+        raise RunStateError(msg)
+    return plan
 
 
 def plan_of(sheet: SampleSheet, settings: Any, notes: Sequence[str], choices: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,13 +13,13 @@ from treg_gating.errors import RunStateError
 from treg_gating.gating.template import GatingTemplate
 from treg_gating.pipeline import RunSettings
 from treg_gating.run.child import Limits
-from treg_gating.run.codec import decode
 from treg_gating.run.engine import open_engine
 from treg_gating.run.finish import Finished, Reports, finish_run, still_finished
 from treg_gating.run.job import PIPELINE, Outcome, Shared
 from treg_gating.run.keys import code_version
 from treg_gating.run.ledger import Ledger
 from treg_gating.run.lock import folder_lock
+from treg_gating.run.plan import plan_in
 from treg_gating.run.progress import Progress, log_to
 from treg_gating.run.review_stage import ReviewStage, fitted_results
 from treg_gating.run.stored import RunRow
@@ -61,7 +61,7 @@ def rerun(
         if found is not None:
             progress.say("No decision was made since the last run in this folder.")
             return found
-        plan = decode(row.plan)
+        plan = plan_in(row)
         _same_as_then(row, plan["template"].sha256, template)
         tubes = {tube.tube_id: _moved(tube, data) for tube in plan["tubes"]}
         shared = Shared(PIPELINE, RunSettings(template, plan["study"]))
