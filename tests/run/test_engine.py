@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -195,3 +196,14 @@ def _wait_for_children(pid: int) -> list[psutil.Process]:
             return children
         time.sleep(0.05)
     return []
+
+
+def test_who_listens_and_says_nothing_is_no_scheduler(monkeypatch):
+    monkeypatch.setattr("treg_gating.run.engine._CONNECT_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
+        with (
+            pytest.raises(RunStateError, match=r"says nothing for 0\.5 s"),
+            open_engine("test", 1, workers=None, scheduler=address),
+        ):
+            pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ def check_address(address: str, seconds: float) -> None:
 
     Raises
     ------
-    RunStateError : nobody listens there, or Dask has no certificate to show.
+    RunStateError : nobody listens there, or no scheduler; or Dask has no certificate to show.
     """
     from distributed.security import Security
 
@@ -41,3 +42,19 @@ def check_address(address: str, seconds: float) -> None:
             "Set distributed.comm.tls.ca-file and distributed.comm.tls.client (docs/cluster.md)"
         )
         raise RunStateError(msg)
+    try:
+        asyncio.run(_greet(address, seconds))
+    except (OSError, TimeoutError) as error:
+        why = str(error) or f"something listens there and says nothing for {seconds:g} s"
+        msg = f"no Dask scheduler answers at {address} ({why}). Check the address, and the TLS settings of Dask"
+        raise RunStateError(msg) from error
+
+
+async def _greet(address: str, seconds: float) -> None:
+    """Dask's own greeting within a time: its client would wait for the answer for ever."""
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    known = Security().get_connection_args("client")
+    comm = await asyncio.wait_for(connect(address, timeout=seconds, **known), seconds)
+    comm.abort()
