@@ -109,6 +109,24 @@ def test_a_context_marker_that_is_not_stained_everywhere_takes_no_part_and_the_r
     assert [note for note in model["notes"] if note.startswith("CD45RA is not stained in every tube")]
 
 
+@pytest.mark.parametrize("counts", ["tie", "tie_alone"])
+def test_without_context_another_tie_counts(counts: str) -> None:
+    columns = ["CD25", "CD127"] + ["CD45RA"] * (counts == "tie")
+    seen = []
+    for tube in tubes([0.0, 0.02]):
+        points = tube.points[:, : len(columns)].copy()
+        points[:, 2:] = 0.3 + 0.02 * (np.arange(len(points)) % 3)[:, None]  # says nothing of the population
+        seen.append(learner(str(len(seen)), Binned(points, tube.counts), columns))
+
+    def scales(**ties: float) -> Any:
+        method = AlignedMixture(high=("CD25",), low=("CD127",), components=4, starts=1, **ties)
+        return method.pool(seen)["scales"].tolist()
+
+    other = {"tie": "tie_alone", "tie_alone": "tie"}[counts]
+    assert scales(**{counts: 2.0}) != scales(**{counts: 0.01})
+    assert scales(**{other: 2.0}) == scales(**{other: 0.01})
+
+
 def context(events: Any, dims: tuple[str, ...], model: Any) -> FitContext:
     columns = ["CD25", "CD127", "FOXP3"]
 

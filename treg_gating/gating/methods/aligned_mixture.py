@@ -77,7 +77,8 @@ class AlignedMixture:
     tube has its own displacement and its own weights, and each component may move a little (`stiffness`). The
     population sought is made of the components that are high and low on the markers named; `context` markers
     take part in the mixture where they are stained (CD45RA tells naive from memory cells, and so a naive Treg
-    from an activated cell), but say nothing of which components are sought.
+    from an activated cell), but say nothing of which components are sought. Without context, naive and memory
+    cells lie in one cloud whose parts differ more in shape: `tie_alone` counts there.
 
     The gate is drawn so that a person can read it: a straight line on the first high and the first low marker
     (a step with two dimensions), and a threshold on the remaining high marker (a step with that one dimension).
@@ -101,6 +102,7 @@ class AlignedMixture:
     components: int = argument(12, "components of the mixture")
     nu: float = argument(30.0, "degrees of freedom of the t distributions; large is Gaussian")
     tie: float = argument(0.05, "strength of the prior that all components have one shape, as a share of all events")
+    tie_alone: float = argument(0.05, "the same where no context marker takes part")
     starts: int = argument(9, "starts of the cohort's fit")
     bin: float = argument(0.02, "width of the bins events are collected in", "gate units")
     loose: float = argument(0.1, "prior SD of a tube's displacement", "gate units")
@@ -151,7 +153,7 @@ class AlignedMixture:
             tubes,
             components=self.components,
             nu=self.nu,
-            tie=self.tie,
+            tie=self.tie if len(columns) > n else self.tie_alone,
             starts=self.starts,
             width=self.bin,
             loose=self.loose,
