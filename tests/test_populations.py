@@ -155,6 +155,45 @@ def test_gates_above_the_denominator_act_on_both(template: Make) -> None:
     assert gate_interval(checked, walk, view, "top", "low") == pytest.approx((10.0, 10.0))
 
 
+def test_events_that_a_moved_gate_lets_in_are_asked_by_the_gates_below(template: Make) -> None:
+    """As a whole walk with the moved gate counts them; the events are correlated, and some are no number."""
+    checked = template(
+        "low,clean,A,+,fixed,low=0,own,", "mid,low,B,-,fixed,low=0,own,", "top,mid,A;B,+,singlet_band,,own,"
+    )
+    rng = np.random.default_rng(1)
+    a = rng.normal(0, 20, 5_000)
+    b = a + rng.normal(0, 30, 5_000)
+    b[::50] = np.nan
+    shapes = {
+        "low": Interval(("A",), 0.0),
+        "mid": Interval(("B",), 40.0),
+        "top": HalfPlane(("A", "B"), (0.6, 0.8), 9.0),
+    }
+    signs = {"low": "+", "mid": "-", "top": "+"}
+
+    def walk(low: float, error: float) -> Walk:
+        moved = {**shapes, "low": Interval(("A",), low)}
+        parents = {"low": "clean", "mid": "low", "top": "mid"}
+        gates = {
+            name: FittedGate(name, parents[name], signs[name], shape, GateStatus.FITTED, "fixed", "", (error,))
+            if name == "low"
+            else FittedGate(name, parents[name], signs[name], shape, GateStatus.FITTED, "fixed")
+            for name, shape in moved.items()
+        }
+        return walk_of(checked, view_of(a, b), **gates)
+
+    def share(walked: Walk) -> float:
+        top, low = walked.rows["top"], walked.rows["low"]
+        assert top is not None
+        assert low is not None
+        return 100 * len(top) / len(low)
+
+    middle = walk(0.0, 6.0)
+    moved = sorted([share(walk(-6.0, 0.0)), share(walk(6.0, 0.0))])
+    assert moved[0] < share(middle) < moved[1]
+    assert gate_interval(checked, middle, view_of(a, b), "top", "low") == pytest.approx(tuple(moved))
+
+
 def test_interval_of_a_combined_population(template: Make) -> None:
     """Not top: the complement moves with the cut, 90 ± 2 of 100."""
     checked = template(numerator="rest")

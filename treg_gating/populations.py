@@ -18,6 +18,8 @@ from treg_gating.panel import canonical_marker
 
 __all__ = ["control_densities", "count_populations", "gate_interval", "percentage", "picture_gates"]
 
+Indices = NDArray[np.intp]
+
 PICTURE_BINS = {1: 160, 2: 72}
 
 
@@ -100,8 +102,8 @@ def _moved(
     template: GatingTemplate, walk: Walk, view: EventView, name: str, sign: float, numerator: str, denominator: str
 ) -> float:
     """The percentage with the gate of `name` moved; the gates below stay."""
-    counts = {}
-    for target in (numerator, denominator):
+    counts: dict[str, int] = {}
+    for target in (numerator, denominator):  # the denominator mostly lies on the way to the numerator
         path = template.path(target)
         if any(isinstance(template.step(population), CombineStep) for population in path):
             counts[target] = _counted_anew(template, walk, view, name, sign, target)
@@ -110,16 +112,32 @@ def _moved(
             rows = walk.rows[target]
             counts[target] = len(rows) if rows is not None else 0
             continue
+        if target in counts:
+            continue
         at = path.index(name)
         start = walk.rows[template.step(path[at]).parent]
         for population in path[at:]:
             step, gate = template.step(population), walk.gates[population]
             if start is None or not isinstance(step, GateStep) or gate.gate is None:
-                continue
-            numbers = _shifted(gate, sign) if population == name else gate.gate
-            start = select(numbers, step.sign, start, view)
-        counts[target] = len(start) if start is not None else 0
+                pass
+            elif population == name:
+                start = select(_shifted(gate, sign), step.sign, start, view)
+            else:
+                start = _select_again(step, gate.gate, start, walk, view)
+            counts[population] = len(start) if start is not None else 0
     return 100 * counts[numerator] / counts[denominator] if counts[denominator] else np.nan
+
+
+def _select_again(step: GateStep, gate: Gate, start: Indices, walk: Walk, view: EventView) -> Indices:
+    """What :func:`select` gives, in another order; an event that the walk asked already keeps its answer."""
+    parent, population = walk.rows[step.parent], walk.rows[step.population]
+    if parent is None or population is None:
+        return select(gate, step.sign, start, view)
+    answer = np.zeros(len(view.root), dtype=np.int8)
+    answer[parent] = 1
+    answer[population] = 2
+    known = answer.take(start)
+    return np.concatenate([start[known == 2], select(gate, step.sign, start[known == 0], view)])
 
 
 def _counted_anew(template: GatingTemplate, walk: Walk, view: EventView, name: str, sign: float, target: str) -> int:

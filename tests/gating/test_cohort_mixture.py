@@ -13,7 +13,7 @@ from treg_gating.errors import GateFitError
 from treg_gating.gating.cohort_mixture import learn_mixture, name_components
 from treg_gating.gating.method import FitContext, Learner
 from treg_gating.gating.methods.aligned_mixture import AlignedMixture
-from treg_gating.gating.mixture import Binned, Mixture, bin_events, fit_mixture, marginal, thinned
+from treg_gating.gating.mixture import BLOCK, Binned, Mixture, bin_events, expectation, fit_mixture, marginal, thinned
 
 SIGNS = np.array([1.0, -1.0, 1.0])  # CD25 high, CD127 low, FOXP3 high
 SPREAD = 0.06
@@ -47,6 +47,21 @@ def test_a_few_odd_events_far_out_do_not_unname_the_population() -> None:
 
 def test_one_population_names_nothing() -> None:
     assert not name_components(mixture([[0.35, 0.60, 0.25], [0.36, 0.58, 0.26]], [0.6, 0.4]), SIGNS).any()
+
+
+@pytest.mark.parametrize("n", [1, BLOCK, 2 * BLOCK + 7])
+def test_expectation_is_that_of_another_program_at_any_number_of_points(n: int) -> None:
+    from scipy.stats import multivariate_t
+
+    two = mixture([[0.3, 0.4], [0.6, 0.5]], [0.8, 0.2])
+    points = np.random.default_rng(n).uniform(0, 1, (n, 2))
+    each = [
+        weight * multivariate_t(mean, scale, two.nu).pdf(points).reshape(n)
+        for weight, mean, scale in zip(two.weights, two.means, two.scales, strict=True)
+    ]
+    posterior, _, log_density = expectation(two, points)
+    assert posterior == pytest.approx(np.column_stack(each) / np.sum(each, axis=0)[:, None])
+    assert log_density == pytest.approx(np.log(np.sum(each, axis=0)))
 
 
 def test_tie_gives_components_one_shape() -> None:

@@ -32,6 +32,7 @@ __all__ = [
 
 Array = NDArray[np.float64]
 MINIMUM_MASS = 5.0  # events below which a component keeps its place and shape
+BLOCK = 4096  # points whose E step fits the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,20 +122,39 @@ def expectation(mixture: Mixture, points: Array) -> tuple[Array, Array, Array]:
     return posterior.T, precision.T, total
 
 
-def _expectation(mixture: Mixture, quadratic: Array) -> tuple[Array, Array, Array]:
-    """E step from the transposed :func:`_features`; arrays of shape (k, n), which numpy reduces fastest."""
+def _expectation(
+    mixture: Mixture, quadratic: Array, into: tuple[Array, Array, Array] | None = None
+) -> tuple[Array, Array, Array]:
+    """E step from the transposed :func:`_features`; arrays of shape (k, n), which numpy reduces fastest.
+
+    Parameters
+    ----------
+    into : arrays of an earlier step to write into. A fit takes hundreds of steps; fresh memory for each costs more than
+        the arithmetic, as does memory beyond the processor's cache: hence also the blocks.
+    """
     d = mixture.means.shape[1]
     half = (mixture.nu + d) / 2
     constant = lgamma(half) - lgamma(mixture.nu / 2) - d / 2 * np.log(mixture.nu * np.pi)
     coefficients, half_log_determinants = _quadratic_forms(mixture)
-    heights = np.log(np.maximum(mixture.weights, 1e-300)) + constant + half_log_determinants
-    scaled = np.maximum(coefficients @ quadratic, 0.0) / mixture.nu + 1.0
-    posterior = heights[:, None] - half * np.log(scaled)
-    top = posterior.max(axis=0)
-    posterior = np.exp(posterior - top)
-    total = posterior.sum(axis=0)
-    posterior /= total
-    return posterior, ((mixture.nu + d) / mixture.nu) / scaled, top + np.log(total)
+    heights = (np.log(np.maximum(mixture.weights, 1e-300)) + constant + half_log_determinants)[:, None]
+    shape = (mixture.size, quadratic.shape[1])
+    posterior, precision, log_density = into or (np.empty(shape), np.empty(shape), np.empty(shape[1]))
+    for first in range(0, shape[1], BLOCK):
+        block = slice(first, first + BLOCK)
+        scaled = coefficients @ quadratic[:, block]
+        np.maximum(scaled, 0.0, out=scaled)
+        scaled /= mixture.nu
+        scaled += 1.0
+        np.divide((mixture.nu + d) / mixture.nu, scaled, out=precision[:, block])
+        chance = np.log(scaled, out=scaled)
+        chance *= half
+        np.subtract(heights, chance, out=chance)
+        top = chance.max(axis=0)
+        chance -= top
+        total = np.exp(chance, out=chance).sum(axis=0)
+        np.divide(chance, total, out=posterior[:, block])
+        log_density[block] = top + np.log(total)
+    return posterior, precision, log_density
 
 
 def _features(points: Array) -> Array:
@@ -176,12 +196,14 @@ def fit_mixture(
     d = data.points.shape[1]
     ridge = floor**2 * np.eye(d)
     quadratic = _features(data.points)
+    step: tuple[Array, Array, Array] | None = None
     for _ in range(iterations):
-        posterior, precision, log_density = _expectation(mixture, quadratic)
+        step = posterior, precision, log_density = _expectation(mixture, quadratic, step)
         after = float(data.counts @ log_density / data.total)
         posterior *= data.counts
         masses = posterior.sum(axis=1)
-        sums = (posterior * precision) @ quadratic.T
+        posterior *= precision
+        sums = posterior @ quadratic.T
         means = sums[:, 1 : 1 + d] / np.maximum(sums[:, :1], 1e-300)
         alive = masses >= MINIMUM_MASS
         means = np.where(alive[:, None], means, mixture.means)
@@ -237,9 +259,10 @@ def place_mixture(
         else (np.zeros(d), np.zeros_like(mixture.means), mixture.weights)
     )
     before, information = -np.inf, np.eye(d)
+    step: tuple[Array, Array, Array] | None = None
     for _ in range(iterations):
         placed = replace(mixture, means=mixture.means + shift + moves, weights=weights)
-        posterior, precision, log_density = _expectation(placed, quadratic)
+        step = posterior, precision, log_density = _expectation(placed, quadratic, step)
         after = float(data.counts @ log_density / data.total)
         posterior *= data.counts
         weights = (posterior.sum(axis=1) + 1.0) / (data.total + mixture.size)
