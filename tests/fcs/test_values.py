@@ -104,6 +104,31 @@ def test_single_odd_value(read: Read, build: Build, floats: np.ndarray, value: f
     np.testing.assert_array_equal(sample.events[:, :4], floats[:, :4])
 
 
+@pytest.mark.parametrize("event", [0, 1, 40_001, 65_535, 65_539])
+@pytest.mark.parametrize(
+    ("value", "code"), [(np.nan, "W_NONFINITE"), (-np.inf, "W_NONFINITE"), (-2e15, "W_MAGNITUDE"), (9e14, None)]
+)
+def test_an_odd_value_that_no_sample_holds(
+    read: Read, build: Build, rng: np.random.Generator, event: int, value: float, code: str | None
+) -> None:
+    events = rng.lognormal(6, 1, (65_540, 5)).astype("f4")
+    events[:, 4] = np.arange(len(events))
+    events[event, 2] = value
+    assert codes(read(build(events))) == ({code} if code else set())
+
+
+@pytest.mark.parametrize("event", [None, 1, 40_001, 65_539])
+def test_one_value_that_differs_and_no_sample_holds(
+    read: Read, build: Build, rng: np.random.Generator, event: int | None
+) -> None:
+    events = rng.lognormal(6, 1, (65_540, 5)).astype("f4")
+    events[:, 4] = np.arange(len(events))
+    events[:, 2] = 0
+    if event is not None:
+        events[event, 2] = 1
+    assert codes(read(build(events))) == (set() if event is not None else {"W_CONSTANT"})
+
+
 def test_channel_of_nan(read: Read, build: Build, floats: np.ndarray) -> None:
     floats[:, 3] = np.nan
     assert code_of(read, build(floats)) == "E_VALUES"
@@ -227,7 +252,7 @@ def test_a_kept_error_keeps_no_thread(
     floats[40:80] = 0
     with pytest.raises(FCSError, match="E_ZERO_RUN") as caught:
         read(build(floats))
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # a hash of the test before may have ended meanwhile
     assert caught.value.__traceback__ is not None
 
 

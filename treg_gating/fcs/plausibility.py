@@ -48,17 +48,38 @@ def longest_zero_run(zero: NDArray[np.bool_], carried: int) -> tuple[int, int]:
     return int(runs.max()), int(runs[-1]) if zero[-1] else 0
 
 
-def extremes(part: Array) -> tuple[Array, Array]:
-    """Smallest and largest value of every column, `part` of shape (columns, events); NaN where there is one."""
+def _folded(part: Array) -> tuple[Array, Array] | None:
+    """Events as long rows, which the processor goes through many at a time, and the last ones; None where few."""
     events = part.T
     whole = len(events) // FOLD * FOLD
     if not whole or not events.flags.c_contiguous:
+        return None
+    return events[:whole].reshape(-1, FOLD * len(part)), events[whole - FOLD :]
+
+
+def extremes(part: Array) -> tuple[Array, Array]:
+    """Smallest and largest value of every column, `part` of shape (columns, events); NaN where there is one."""
+    if (halves := _folded(part)) is None:
         return part.min(axis=1), part.max(axis=1)
-    folded = events[:whole].reshape(-1, FOLD * len(part))  # long rows, which the processor compares many at a time
-    rest = events[whole - FOLD :]
+    folded, rest = halves
     low = np.minimum(folded.min(axis=0).reshape(FOLD, -1).min(axis=0), rest.min(axis=0))
     high = np.maximum(folded.max(axis=0).reshape(FOLD, -1).max(axis=0), rest.max(axis=0))
     return low, high
+
+
+def _harmless(part: Array) -> bool:
+    """Whether no value is NaN, infinite or beyond `LARGEST`; a no may be wrong. One sum of squares tells.
+
+    Rounded, such a sum is still no less than any of its terms.
+    """
+    squares = [np.vecdot(values, values) for values in _folded(part) or ()]
+    return bool(squares) and all((sums < LARGEST**2 / 2).all() for sums in squares)
+
+
+def _extremes_that_matter(part: Array, sample: Array) -> tuple[Array, Array]:
+    """:func:`extremes`, of the sample only where that answers as well: harmless values, no column constant."""
+    low, high = sample.min(axis=1), sample.max(axis=1)
+    return (low, high) if (low < high).all() and _harmless(part) else extremes(part)
 
 
 def _all_show_something(rows: Array, every: int) -> bool:
@@ -73,10 +94,15 @@ def _direction(time: Array) -> tuple[float, float, int]:
 
 
 def telling_words(rows: Array) -> list[int]:
-    """The three 32-bit words of an event that vary most; `rows` are bytes, shape (events, multiple of 4)."""
+    """The three 32-bit words of an event that vary most, two where every event has its own of each.
+
+    `rows` are bytes, shape (events, multiple of 4).
+    """
     words = rows[:SEEN].view(np.uint32)
     variety = [len(np.unique(column)) for column in words.T]
-    return sorted(range(len(variety)), key=variety.__getitem__)[-3:]
+    order = sorted(range(len(variety)), key=variety.__getitem__)
+    enough = len(words) == SEEN and [variety[i] for i in order[-2:]] == [SEEN, SEEN]
+    return order[-2:] if enough else order[-3:]
 
 
 def fingerprints(rows: Array, chosen: Sequence[int]) -> NDArray[np.uint32]:
@@ -96,7 +122,8 @@ class Look:
 
     Parameters
     ----------
-    low, high : of every decoded column. nonfinite : NaN and infinite values by column; None where there is none.
+    low, high : of every decoded column; of `sample` where it varies in every column and no value is beyond `LARGEST`.
+    nonfinite : NaN and infinite values by column; None where there is none.
     sample : some events, shape (columns, n).
     empty : mask of events that are all zeros; None where no run of them can begin or go on.
     time : first and last value of Time, and how often it runs backwards between them; None without Time.
@@ -149,6 +176,7 @@ class Checks:
         self._backward = 0
         event_bytes = max(1, sum(p.bits for p in decoder.parameters) // 8)
         floats = all(p.kind != "I" for p in decoder.parameters)
+        self._all_floats = floats
         self._limit = run_limit(event_bytes)
         self._repeats = Repeats(n_events, RUN) if floats and n_events >= 2 * RUN else None
         self._words: list[int] = []
@@ -159,16 +187,17 @@ class Checks:
 
     def look(self, rows: Array, part: Array) -> Look:
         """What a chunk shows: `rows` as stored, `part` as decoded and not yet scaled, shape (columns, events)."""
-        low, high = extremes(part)
+        sample = part[:, :: self._stride].copy()
+        low, high = _extremes_that_matter(part, sample) if self._all_floats else extremes(part)
         finite = np.isfinite(low.sum() + high.sum())
         suspect = not (_all_show_something(rows, self._limit) and rows[0].any() and rows[-1].any())
         return Look(
             low,
             high,
             None if finite else np.count_nonzero(~np.isfinite(part), axis=1),
-            part[:, :: self._stride].copy(),
+            sample,
             np.logical_not(rows.any(axis=1)) if suspect else None,
-            None if self._clock is None else _direction(part[self._clock]),
+            None if self._clock is None else _direction(part[self._clock].copy()),
             fingerprints(rows, self._words) if self._repeats is not None else None,
         )
 
