@@ -12,6 +12,10 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+# One thread for OpenMP, set before anything loads it: its threads wait for each other in a busy loop, and where a
+# core is taken by something else a fit of a second lasts minutes.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # No deadline: on a busy machine it fails tests that are right.
 settings.register_profile("treg-gating", deadline=None)
 settings.load_profile("treg-gating")
