@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -145,7 +146,13 @@ def test_ctrl_c_keeps_what_was_done_and_the_same_command_goes_on(ran, cohort, tm
     command = [sys.executable, "-m", "treg_gating", "run", "samples.csv", "--workers", "2", "-o", str(tmp_path / "out")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
-        command, cwd=cohort, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=cohort,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
     )
     assert process.stderr is not None
     for line in process.stderr:
