@@ -189,3 +189,12 @@ def test_words_that_are_no_threshold(text):
 def test_words_that_are_no_line(text):
     with pytest.raises(InputError, match="not understood"):
         gate_of_words(text, HalfPlane(("A", "B"), (1.0, 0.0), 0.1), ("A", "B"), [SCALE, SCALE])
+
+
+def test_a_run_of_more_tubes_than_are_kept_at_hand(study, monkeypatch):
+    monkeypatch.setattr("treg_gating.run.shelves._AT_HAND", 1)  # results are read from the ledger when asked
+    desk = Desk(study.out, load_template("treg_foxp3"), data=study.folder)
+    assert [seat.current.tube_id for seat in desk.seats.values()] == [
+        seat.fitted.tube_id for seat in desk.seats.values()
+    ]
+    assert len(desk.seats) > 1

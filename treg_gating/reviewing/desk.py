@@ -91,6 +91,8 @@ class Desk:
             self.decisions: list[Decision] = last.ledger.decisions()
             fitted = {name: decode(stored.payload) for name, stored in fitted_results(last.ledger, last.run).items()}
             tubes = {tube.tube_id: tube for tube in last.tubes}
+            # Results are read from the ledger when asked, and it closes here.
+            current = {sample.tube_id: sample for sample in last.record.samples}
         if self.template.sha256 != self.record.template.sha256:
             msg = (
                 f"template {self.template.name} is not the run's any more ({self.record.template.sha256[:12]} then, "
@@ -101,7 +103,6 @@ class Desk:
         names = {tube_id: tube_id for tube_id in fitted}
         if self.blinded:
             names = dict(open_key(self.key, list(fitted)).pseudonym_of)
-        current = {sample.tube_id: sample for sample in self.record.samples}
         seats = [
             Seat(names[tube_id], self._placed(tubes[tube_id]), result, current[tube_id])
             for tube_id, result in fitted.items()
