@@ -12,6 +12,8 @@ author = "The treg-gating developers"
 copyright = "The treg-gating developers, Apache-2.0"
 release = version = __version__
 
+# Shapes such as (n_events,) look like references to every attribute of that name.
+suppress_warnings = ["ref.python"]
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "reference"]
 exclude_patterns = ["_build", "_ext", "studies", "performance_results.md"]
 
