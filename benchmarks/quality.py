@@ -134,12 +134,27 @@ def treg(base: list[TubePlan]) -> None:
             good = ~made.truth.disturbed
             truth = 100 * (made.truth.is_treg & good).sum() / (made.truth.is_cd4 & good).sum()
             values.setdefault(kind, []).append(float(np.log(share / truth)))
-    print("\n| disturbance | bias % | residual CV % (log ratio to truth) | against the same tube undisturbed, CV % |")
+    print(
+        "\n| disturbance | bias % | residual CV % (log ratio to truth), 95 % interval | same tube undisturbed, CV % |"
+    )
     print("| --- | --- | --- | --- |")
     for kind, logs in values.items():
         ratio = np.array(logs)
         own = "" if kind == "none" else f"{100 * np.std(ratio - np.array(values['none']), ddof=1):.2f}"
-        print(f"| {kind} | {100 * np.expm1(np.median(ratio)):+.2f} | {100 * np.std(ratio, ddof=1):.2f} | {own} |")
+        spread, low, high = cv_pct(ratio)
+        print(f"| {kind} | {100 * np.expm1(np.median(ratio)):+.2f} | {spread:.2f} ({low:.2f} to {high:.2f}) | {own} |")
+
+
+def cv_pct(logs: np.ndarray) -> tuple[float, float, float]:
+    """Standard deviation of log ratios, percent, with its 95 % interval by chi-square."""
+    from scipy.stats import chi2
+
+    spread, free = 100 * float(np.std(logs, ddof=1)), len(logs) - 1
+    return (
+        spread,
+        spread * float(np.sqrt(free / chi2.ppf(0.975, free))),
+        spread * float(np.sqrt(free / chi2.ppf(0.025, free))),
+    )
 
 
 def cost(events: int = 500_000) -> None:
