@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from treg_gating.errors import GateFitError
+from treg_gating.gating.bins import Binned
 from treg_gating.gating.boundary import balanced_line, balanced_threshold, best_boundary
-from treg_gating.gating.mixture import Binned
 
 VALUES = np.arange(10, dtype=float)  # 0 to 9
 TOP_THREE = (VALUES >= 7).astype(float)

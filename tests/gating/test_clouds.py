@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from treg_gating.errors import GateFitError
+from treg_gating.gating.bins import bin_events
 from treg_gating.gating.gates import Ellipse
 from treg_gating.gating.method import FitContext, Learner
 from treg_gating.gating.methods.aligned_mixture import AlignedMixture
 from treg_gating.gating.methods.mixture_ellipse import MixtureEllipse
 from treg_gating.gating.methods.singlets import SingletBand
-from treg_gating.gating.mixture import bin_events, expectation, fit_mixture, start_mixture
+from treg_gating.gating.mixture import expectation, fit_mixture
+from treg_gating.gating.mixture_start import start_mixture
 
 Make = Callable[..., FitContext]
 

@@ -10,19 +10,20 @@ import numpy as np
 import pytest
 
 from treg_gating.errors import GateFitError
+from treg_gating.gating.bins import Binned, bin_events, merged, thinned
 from treg_gating.gating.cohort_mixture import learn_mixture, name_components
 from treg_gating.gating.method import FitContext, Learner
 from treg_gating.gating.methods.aligned_mixture import AlignedMixture
-from treg_gating.gating.mixture import BLOCK, Binned, Mixture, bin_events, expectation, fit_mixture, marginal, thinned
+from treg_gating.gating.mixture import BLOCK, Mixture, expectation, fit_mixture, marginal, place_mixture, probability
 
 SIGNS = np.array([1.0, -1.0, 1.0])  # CD25 high, CD127 low, FOXP3 high
 SPREAD = 0.06
 
 
-def mixture(means: list[list[float]], weights: list[float]) -> Mixture:
+def mixture(means: list[list[float]], weights: list[float], nu: float = 30.0) -> Mixture:
     d = len(means[0])
     scales = np.repeat(SPREAD**2 * np.eye(d)[None], len(means), axis=0)
-    return Mixture(np.array(means), scales, np.array(weights), nu=30.0)
+    return Mixture(np.array(means), scales, np.array(weights), nu)
 
 
 def test_names_tregs_and_not_activated_cells() -> None:
@@ -83,6 +84,48 @@ def test_marginal_drops_axes_and_thinning_keeps_the_values() -> None:
     data = Binned(np.arange(20, dtype=float).reshape(10, 2), np.ones(10))
     assert thinned(data, 5).points[:, 0].tolist() == [0, 4, 8, 12, 16]
     assert thinned(data, 10) is data
+
+
+def test_merging_keeps_every_event_and_the_mean() -> None:
+    data = Binned(np.array([[0.01, 0.01], [0.05, 0.03], [0.07, 0.01]]), np.array([3.0, 1.0, 2.0]))
+    cells = merged(data, 0.06)
+    assert cells.counts.tolist() == [4, 2]
+    assert cells.points == pytest.approx(np.array([[0.02, 0.015], [0.07, 0.01]]))
+    assert merged(Binned(np.zeros((0, 2)), np.zeros(0)), 0.06).total == 0
+
+
+def test_a_mixture_placed_on_merged_bins_is_where_it_is_placed_on_all() -> None:
+    rng = np.random.default_rng(3)
+    found = mixture([[0.35, 0.60, 0.25], [0.60, 0.40, 0.52]], [0.9, 0.1])
+    events = np.concatenate(
+        [rng.normal(mean, 0.07, (n, 3)) for mean, n in zip(found.means, (19_000, 1_000), strict=True)]
+    )
+    data = bin_events(events + 0.03, 0.02)
+    cells = merged(data, 0.06)
+    assert len(cells.counts) < len(data.counts) / 3
+    all_bins, few = (place_mixture(found, bins, loose=0.1, stiffness=300) for bins in (data, cells))
+    assert few.shift == pytest.approx(all_bins.shift, abs=0.001)
+    assert few.weights[1] == pytest.approx(all_bins.weights[1], rel=0.01)
+
+
+def test_probability_is_the_posterior_of_what_is_wanted() -> None:
+    found = mixture([[0.3, 0.6], [0.6, 0.4], [0.7, 0.2]], [0.7, 0.2, 0.1])
+    points = np.random.default_rng(5).normal(0.5, 0.2, (3000, 2))
+    wanted = np.array([False, True, True])
+    assert probability(found, wanted, points) == pytest.approx(
+        expectation(found, points)[0][:, 1:].sum(axis=1), abs=1e-5
+    )
+    assert probability(found, wanted, np.zeros((0, 2))).shape == (0,)
+
+
+@pytest.mark.parametrize("nu", [8.0, 30.0, 7.5, 1e4])
+def test_the_power_of_the_density_by_products_or_by_logarithm(nu: float) -> None:
+    found = mixture([[0.3, 0.6], [0.6, 0.4]], [0.7, 0.3], nu)
+    points = np.random.default_rng(5).normal(0.45, 0.1, (200, 2))
+    from scipy.stats import multivariate_t
+
+    single = [multivariate_t(m, s, nu).pdf(points) for m, s in zip(found.means, found.scales, strict=True)]
+    assert expectation(found, points)[2] == pytest.approx(np.log(found.weights @ single))
 
 
 def tubes(shifts: list[float], share: float = 0.08) -> list[Binned]:

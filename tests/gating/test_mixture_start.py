@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from treg_gating.gating.bins import Binned, bin_events
 from treg_gating.gating.cohort_mixture import name_components
-from treg_gating.gating.mixture import Binned, bin_events, fit_mixture
+from treg_gating.gating.mixture import fit_mixture
 from treg_gating.gating.mixture_start import split_sides, standing_out, structured_start
 
 SIGNS = np.array([1.0, -1.0, 1.0])  # CD25 high, CD127 low, FOXP3 high

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
-from treg_gating.gating.mixture import Binned
+from treg_gating.gating.bins import Binned
 
 __all__ = ["Boundary", "balanced_line", "balanced_threshold", "best_boundary"]
 

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.gating.mixture import Binned, Mixture, fit_mixture, place_mixture, thinned
+from treg_gating.gating.bins import Binned, thinned
+from treg_gating.gating.mixture import Mixture, fit_mixture, place_mixture
 from treg_gating.gating.mixture_start import structured_start
 
 __all__ = ["learn_mixture", "name_components"]

@@ -1,8 +1,5 @@
 """Student-t mixtures on binned events: the arithmetic under the ellipse and the aligned mixture.
 
-Events enter as a sparse histogram (bin centres with counts), so that time and memory are bounded however
-many events a tube has, the result does not depend on their order, and no event leaves the worker.
-
 A t distribution with few degrees of freedom carries the heavy tails of real stains that would otherwise claim a
 component of their own (Peel & McLachlan, Stat Comput 2000; Lo et al., Cytometry A 2008, for flow cytometry).
 """
@@ -10,60 +7,30 @@ component of their own (Peel & McLachlan, Stat Comput 2000; Lo et al., Cytometry
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import lgamma
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
+
+from treg_gating.gating.bins import Binned
 
 __all__ = [
-    "Binned",
     "Mixture",
     "Placement",
-    "best_mixture",
-    "bin_events",
     "expectation",
     "fit_mixture",
     "marginal",
     "place_mixture",
-    "spread_seeds",
-    "start_mixture",
-    "thinned",
+    "probability",
 ]
 
 Array = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 MINIMUM_MASS = 5.0  # events below which a component keeps its place and shape
-BLOCK = 4096  # points whose E step fits the processor's cache
-
-
-@dataclass(frozen=True, eq=False)
-class Binned:
-    """A sparse histogram.
-
-    Parameters
-    ----------
-    points : centres of the occupied bins, shape (n, d), in gate units.
-    counts : events per bin, shape (n,).
-    """
-
-    points: Array
-    counts: Array
-
-    @property
-    def total(self) -> float:
-        """Number of events."""
-        return float(self.counts.sum())
-
-
-def bin_events(events: Array, width: float) -> Binned:
-    """Sparse histogram of finite events, shape (n, d), with bins of `width` gate units."""
-    finite = events[np.isfinite(events).all(axis=1)]
-    cells = np.floor(finite / width).astype(np.int64)
-    low = cells.min(axis=0, initial=0)
-    spans = cells.max(axis=0, initial=0) - low + 1
-    keys = np.ravel_multi_index(tuple((cells - low).T), tuple(spans)) if len(cells) else np.zeros(0, np.int64)
-    unique, counts = np.unique(keys, return_counts=True)
-    corners = np.column_stack(np.unravel_index(unique, tuple(spans))) + low
-    return Binned((corners + 0.5) * width, counts.astype(np.float64))
+BLOCK = 1024  # points whose E step fits the processor's cache
+LARGEST_POWER = 64.0  # of a few products; beyond it numpy's own power is as quick
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,43 +85,107 @@ def expectation(mixture: Mixture, points: Array) -> tuple[Array, Array, Array]:
     -------
     Posterior probabilities (n, k); the latent precisions of the t distribution (n, k); log density (n,).
     """
-    posterior, precision, total = _expectation(mixture, _features(points))
-    return posterior.T, precision.T, total
+    density = _Density.of(mixture, np.float64)
+    blocks = [density.at(block) for block in _blocks(_features(points))] or [density.at(_features(points))]
+    posterior, precision, log_density = (np.concatenate(parts, axis=-1) for parts in zip(*blocks, strict=True))
+    return posterior.T, precision.T, log_density
 
 
-def _expectation(
-    mixture: Mixture, quadratic: Array, into: tuple[Array, Array, Array] | None = None
-) -> tuple[Array, Array, Array]:
-    """E step from the transposed :func:`_features`; arrays of shape (k, n), which numpy reduces fastest.
+def probability(mixture: Mixture, wanted: NDArray[np.bool_], points: Array) -> Array:
+    """Probability that an event at `points`, shape (n, d), is of the components `wanted`, shape (k,); shape (n,)."""
+    density, chosen = _Density.of(mixture, np.float32), wanted.astype(np.float32)
+    parts = [chosen @ density.at(block)[0] for block in _blocks(_features(points).astype(np.float32))]
+    return np.concatenate([*parts, np.zeros(0)], dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class _Density:
+    """What is the same for all points of an E step.
 
     Parameters
     ----------
-    into : arrays of an earlier step to write into. A fit takes hundreds of steps; fresh memory for each costs more than
-        the arithmetic, as does memory beyond the processor's cache: hence also the blocks.
+    coefficients : of (1 + distance² / ν) on :func:`_features`, shape (k, features).
+    heights : density at the middle of each component, of the highest, shape (k, 1). top : log of the highest.
+    exponent : (ν + d) / 2. nu : degrees of freedom.
     """
-    d = mixture.means.shape[1]
-    half = (mixture.nu + d) / 2
-    constant = lgamma(half) - lgamma(mixture.nu / 2) - d / 2 * np.log(mixture.nu * np.pi)
-    coefficients, half_log_determinants = _quadratic_forms(mixture)
-    heights = (np.log(np.maximum(mixture.weights, 1e-300)) + constant + half_log_determinants)[:, None]
-    shape = (mixture.size, quadratic.shape[1])
-    posterior, precision, log_density = into or (np.empty(shape), np.empty(shape), np.empty(shape[1]))
-    for first in range(0, shape[1], BLOCK):
-        block = slice(first, first + BLOCK)
-        scaled = coefficients @ quadratic[:, block]
-        np.maximum(scaled, 0.0, out=scaled)
-        scaled /= mixture.nu
-        scaled += 1.0
-        np.divide((mixture.nu + d) / mixture.nu, scaled, out=precision[:, block])
-        chance = np.log(scaled, out=scaled)
-        chance *= half
-        np.subtract(heights, chance, out=chance)
-        top = chance.max(axis=0)
-        chance -= top
-        total = np.exp(chance, out=chance).sum(axis=0)
-        np.divide(chance, total, out=posterior[:, block])
-        log_density[block] = top + np.log(total)
-    return posterior, precision, log_density
+
+    coefficients: Array
+    heights: Array
+    top: float
+    exponent: float
+    nu: float
+
+    @classmethod
+    def of(cls, mixture: Mixture, kind: DTypeLike) -> _Density:
+        d = mixture.means.shape[1]
+        half = (mixture.nu + d) / 2
+        constant = lgamma(half) - lgamma(mixture.nu / 2) - d / 2 * np.log(mixture.nu * np.pi)
+        coefficients, half_log_determinants = _quadratic_forms(mixture)
+        coefficients /= mixture.nu
+        coefficients[:, 0] += 1.0
+        heights = np.log(np.maximum(mixture.weights, 1e-300)) + constant + half_log_determinants
+        top = float(heights.max())
+        return cls(coefficients.astype(kind), np.exp(heights - top)[:, None].astype(kind), top, half, mixture.nu)
+
+    def at(self, features: Floats) -> tuple[Floats, Floats, Floats]:
+        """Posterior (k, n), latent precision (k, n), log density (n,): shapes that numpy reduces fastest."""
+        scaled = self.coefficients @ features
+        np.maximum(scaled, 1.0, out=scaled)  # rounding may go below
+        inverse = np.divide(1.0, scaled, out=scaled)
+        chance = _power(inverse, self.exponent)
+        chance *= self.heights
+        total = chance.sum(axis=0)
+        np.maximum(total, np.finfo(total.dtype).tiny, out=total)
+        chance /= total
+        inverse *= 2 * self.exponent / self.nu
+        return chance, inverse, self.top + np.log(total)
+
+
+def _step(mixture: Mixture, features: Floats, counts: Floats, rows: int) -> tuple[Array, Array, float]:
+    """One E step with the sums an M step needs, block by block: the posterior of all points would leave the cache.
+
+    Returns
+    -------
+    Events of each component (k,); sums of the first `rows` features, weighted by posterior and precision (k, rows);
+    log likelihood per event.
+    """
+    density = _Density.of(mixture, features.dtype)
+    masses, sums, likelihood = np.zeros(mixture.size), np.zeros((mixture.size, rows)), 0.0
+    for block, weight in zip(_blocks(features), _blocks(counts), strict=True):
+        posterior, precision, log_density = density.at(block)
+        posterior *= weight
+        masses += posterior.sum(axis=1)
+        posterior *= precision
+        sums += posterior @ block[:rows].T
+        likelihood += float(weight @ log_density)
+    return masses, sums, likelihood / float(counts.sum())
+
+
+def _blocks(values: Floats) -> list[Floats]:
+    """Pieces along the last axis that fit the processor's cache with what is made of them."""
+    return [values[..., first : first + BLOCK] for first in range(0, values.shape[-1], BLOCK)]
+
+
+def _power(values: Floats, exponent: float) -> Floats:
+    """`values` to a power: a whole or a half one where the degrees of freedom are whole, which products make."""
+    if 2 * exponent != round(2 * exponent) or exponent > LARGEST_POWER:
+        return np.asarray(values**exponent)
+    whole = int(exponent)
+    result = np.sqrt(values) if whole != exponent else np.ones_like(values)
+    square = values
+    while whole:
+        if whole & 1:
+            result *= square
+        whole >>= 1
+        if whole:
+            square = square * square
+    return np.asarray(result)
+
+
+@lru_cache
+def _triangle(d: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns i ≤ j of a d × d matrix."""
+    return np.triu_indices(d)
 
 
 def _features(points: Array) -> Array:
@@ -162,7 +193,7 @@ def _features(points: Array) -> Array:
 
     All distances of an E step, and all sums of an M step, are one matrix product with them.
     """
-    rows, columns = np.triu_indices(points.shape[1])
+    rows, columns = _triangle(points.shape[1])
     axes = points.T
     return np.vstack([np.ones((1, len(points))), axes, axes[rows] * axes[columns]])
 
@@ -172,7 +203,7 @@ def _quadratic_forms(mixture: Mixture) -> tuple[Array, Array]:
     roots = np.linalg.inv(np.linalg.cholesky(mixture.scales))
     precisions = np.swapaxes(roots, 1, 2) @ roots
     pulled = np.einsum("kij,kj->ki", precisions, mixture.means)
-    rows, columns = np.triu_indices(mixture.means.shape[1])
+    rows, columns = _triangle(mixture.means.shape[1])
     squares = precisions[:, rows, columns] * np.where(rows == columns, 1.0, 2.0)
     constants = np.einsum("ki,ki->k", pulled, mixture.means)
     coefficients = np.column_stack([constants, -2 * pulled, squares])
@@ -195,15 +226,9 @@ def fit_mixture(
     mixture, before = start, -np.inf
     d = data.points.shape[1]
     ridge = floor**2 * np.eye(d)
-    quadratic = _features(data.points)
-    step: tuple[Array, Array, Array] | None = None
+    features = _features(data.points)
     for _ in range(iterations):
-        step = posterior, precision, log_density = _expectation(mixture, quadratic, step)
-        after = float(data.counts @ log_density / data.total)
-        posterior *= data.counts
-        masses = posterior.sum(axis=1)
-        posterior *= precision
-        sums = posterior @ quadratic.T
+        masses, sums, after = _step(mixture, features, data.counts, len(features))
         means = sums[:, 1 : 1 + d] / np.maximum(sums[:, :1], 1e-300)
         alive = masses >= MINIMUM_MASS
         means = np.where(alive[:, None], means, mixture.means)
@@ -223,7 +248,7 @@ def fit_mixture(
 def _scatters(sums: Array, means: Array) -> Array:
     """Scatter matrices about given means, shape (k, d, d), from weighted sums of :func:`_features`."""
     d = means.shape[1]
-    rows, columns = np.triu_indices(d)
+    rows, columns = _triangle(d)
     seconds = np.empty((len(means), d, d))
     seconds[:, rows, columns] = seconds[:, columns, rows] = sums[:, 1 + d :]
     crossed = sums[:, 1 : 1 + d, None] * means[:, None, :]
@@ -251,7 +276,7 @@ def place_mixture(
     stiffness : pseudo-events that hold each component where the shift puts it.
     """
     d = data.points.shape[1]
-    quadratic = _features(data.points)
+    features = _features(data.points)
     inverse = np.linalg.inv(mixture.scales)
     shift, moves, weights = (
         (start.shift, start.moves, start.weights)
@@ -259,15 +284,11 @@ def place_mixture(
         else (np.zeros(d), np.zeros_like(mixture.means), mixture.weights)
     )
     before, information = -np.inf, np.eye(d)
-    step: tuple[Array, Array, Array] | None = None
     for _ in range(iterations):
         placed = replace(mixture, means=mixture.means + shift + moves, weights=weights)
-        step = posterior, precision, log_density = _expectation(placed, quadratic, step)
-        after = float(data.counts @ log_density / data.total)
-        posterior *= data.counts
-        weights = (posterior.sum(axis=1) + 1.0) / (data.total + mixture.size)
-        posterior *= precision
-        masses, firsts = posterior.sum(axis=1), posterior @ data.points
+        events, sums, after = _step(placed, features, data.counts, 1 + d)
+        weights = (events + 1.0) / (data.total + mixture.size)
+        masses, firsts = sums[:, 0], sums[:, 1:]
         information = np.eye(d) / loose**2 + np.einsum("k,kij->ij", masses, inverse)
         target = np.einsum("kij,kj->i", inverse, firsts - masses[:, None] * (mixture.means + moves))
         shift = np.linalg.solve(information, target)
@@ -278,46 +299,6 @@ def place_mixture(
     return Placement(shift, moves, weights, information, before)
 
 
-def start_mixture(data: Binned, size: int, nu: float, *, floor: float, tie: float = 0.0, seed: int = 0) -> Mixture:
-    """k-means++ start and a short EM; the same for the same data and seed."""
-    rng = np.random.default_rng(seed)
-    centre = data.counts @ data.points / data.total
-    spread = np.asarray(np.cov(data.points.T, aweights=data.counts), dtype=np.float64)
-    spread = spread.reshape(data.points.shape[1], -1)
-    means = spread_seeds(data, size, rng, centre, np.asarray(np.linalg.inv(spread), dtype=np.float64))
-    scales = np.repeat(spread[None] / max(size, 2), size, axis=0)
-    start = Mixture(means, scales, np.full(size, 1 / size), nu)
-    return fit_mixture(data, start, floor=floor, tie=tie, iterations=40, tolerance=1e-5)
-
-
-def best_mixture(data: Binned, size: int, nu: float, *, floor: float, tries: int = 4) -> Mixture:
-    """Of several starts the one with the best likelihood, fitted to the end."""
-    starts = [start_mixture(data, size, nu, floor=floor, seed=seed) for seed in range(tries)]
-    best = max(starts, key=lambda one: float(data.counts @ expectation(one, data.points)[2]))
-    return fit_mixture(data, best, floor=floor)
-
-
 def marginal(mixture: Mixture, columns: list[int]) -> Mixture:
     """The mixture on some of its axes."""
     return replace(mixture, means=mixture.means[:, columns], scales=mixture.scales[:, columns][:, :, columns])
-
-
-def thinned(data: Binned, size: int) -> Binned:
-    """At most `size` bins: every n-th in lexicographic order, which depends on nothing but the values."""
-    n = len(data.points)
-    if n <= size:
-        return data
-    order = np.lexsort(data.points.T[::-1])
-    kept = order[(np.arange(size) * (n / size)).astype(np.intp)]
-    return Binned(data.points[kept], data.counts[kept])
-
-
-def spread_seeds(data: Binned, size: int, rng: np.random.Generator, first: Array, metric: Array) -> Array:
-    """k-means++ seeds (Arthur & Vassilvitskii 2007) under a Mahalanobis metric, after `first`; shape (size, d)."""
-    seeds = [first]
-    for _ in range(size - 1):
-        gaps = data.points[None] - np.array(seeds)[:, None]
-        nearest = np.einsum("snd,de,sne->sn", gaps, metric, gaps).min(axis=0)
-        chance = nearest * data.counts
-        seeds.append(data.points[rng.choice(len(chance), p=chance / chance.sum())])
-    return np.array(seeds)

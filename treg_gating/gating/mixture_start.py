@@ -14,10 +14,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from treg_gating.gating.bins import Binned
 from treg_gating.gating.density import smooth
-from treg_gating.gating.mixture import Binned, Mixture, spread_seeds
+from treg_gating.gating.mixture import Mixture, expectation, fit_mixture
 
-__all__ = ["split_sides", "standing_out", "structured_start"]
+__all__ = [
+    "best_mixture",
+    "split_sides",
+    "spread_seeds",
+    "standing_out",
+    "start_mixture",
+    "structured_start",
+]
 
 Array = NDArray[np.float64]
 STEP = 0.02  # gate units
@@ -107,3 +115,33 @@ def _covariance(points: Array, counts: Array, floor: float) -> Array:
     d = points.shape[1]
     covariance = np.cov(points.T, aweights=counts, ddof=0).reshape(d, d)
     return np.asarray(covariance + floor**2 * np.eye(d))
+
+
+def start_mixture(data: Binned, size: int, nu: float, *, floor: float, tie: float = 0.0, seed: int = 0) -> Mixture:
+    """k-means++ start and a short EM; the same for the same data and seed."""
+    rng = np.random.default_rng(seed)
+    centre = data.counts @ data.points / data.total
+    spread = np.asarray(np.cov(data.points.T, aweights=data.counts), dtype=np.float64)
+    spread = spread.reshape(data.points.shape[1], -1)
+    means = spread_seeds(data, size, rng, centre, np.asarray(np.linalg.inv(spread), dtype=np.float64))
+    scales = np.repeat(spread[None] / max(size, 2), size, axis=0)
+    start = Mixture(means, scales, np.full(size, 1 / size), nu)
+    return fit_mixture(data, start, floor=floor, tie=tie, iterations=40, tolerance=1e-5)
+
+
+def best_mixture(data: Binned, size: int, nu: float, *, floor: float, tries: int = 4) -> Mixture:
+    """Of several starts the one with the best likelihood, fitted to the end."""
+    starts = [start_mixture(data, size, nu, floor=floor, seed=seed) for seed in range(tries)]
+    best = max(starts, key=lambda one: float(data.counts @ expectation(one, data.points)[2]))
+    return fit_mixture(data, best, floor=floor)
+
+
+def spread_seeds(data: Binned, size: int, rng: np.random.Generator, first: Array, metric: Array) -> Array:
+    """k-means++ seeds (Arthur & Vassilvitskii 2007) under a Mahalanobis metric, after `first`; shape (size, d)."""
+    seeds = [first]
+    for _ in range(size - 1):
+        gaps = data.points[None] - np.array(seeds)[:, None]
+        nearest = np.einsum("snd,de,sne->sn", gaps, metric, gaps).min(axis=0)
+        chance = nearest * data.counts
+        seeds.append(data.points[rng.choice(len(chance), p=chance / chance.sum())])
+    return np.array(seeds)

@@ -10,16 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
+from treg_gating.gating.bins import Binned, bin_events, merged
 from treg_gating.gating.boundary import balanced_line, balanced_threshold, best_boundary
 from treg_gating.gating.cohort_mixture import learn_mixture, name_components
 from treg_gating.gating.gates import HalfPlane, Interval
 from treg_gating.gating.method import FitContext, Learner, MethodFit, argument
-from treg_gating.gating.mixture import Binned, Mixture, Placement, bin_events, expectation, marginal, place_mixture
+from treg_gating.gating.mixture import Mixture, Placement, marginal, place_mixture, probability
 
 __all__ = ["AlignedMixture"]
 
 Array = NDArray[np.float64]
 MEMBER = ("means", "scales", "weights", "wanted")  # of the model, one entry a member each
+PLACING = 3  # bins, along each axis, that are one while the mixture is placed: it moves by less than 0.001 gate units
 UNSTABLE = 0.25  # range of the population's share over the starts, of itself, that must be spoken of
 
 
@@ -33,7 +35,7 @@ class _Member:
 
     def probability(self, points: Array) -> Array:
         """Of the population at `points`, shape (n,)."""
-        return _probability(self.mixture, self.wanted, points)
+        return probability(self.mixture, self.wanted, points)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +63,11 @@ class _Placed:
     def covariance(self) -> Array:
         """Of the displacement, shape (d, d)."""
         return np.asarray(np.mean([np.linalg.inv(one.place.information) for one in self.members], axis=0))
+
+    @property
+    def total(self) -> float:
+        """Events of the population, by the mean of the members."""
+        return float(self.binned.counts @ self.posterior)
 
     def probability(self, points: Array) -> Array:
         """Of the population at `points`, shape (n,)."""
@@ -164,7 +171,7 @@ class AlignedMixture:
             shown = "; ".join(", ".join(f"{value:.2f}" for value in mean[:n]) for mean in members[0].means)
             msg = f"no component is high on {', '.join(self.high)} and low on {', '.join(self.low)} (means: {shown})"
             raise GateFitError(msg)
-        each = [_probability(one, these, pooled.points) for one, these in zip(members, wanted, strict=True)]
+        each = [probability(one, these, pooled.points) for one, these in zip(members, wanted, strict=True)]
         posterior = np.asarray(np.mean(each, axis=0))
         boundary = best_boundary(pooled, posterior, self.signs)
         return {
@@ -216,18 +223,19 @@ class AlignedMixture:
             msg = f"{binned.total:.0f} events; at least {self.minimum} are needed to place the mixture"
             raise GateFitError(msg)
         at = [list(model["columns"]).index(name) for name in columns]
-        found: list[tuple[float, _Member, Array]] = []
+        cells = merged(binned, PLACING * self.bin)
+        found: list[tuple[float, _Member]] = []
         for means, scales, weights, wanted in zip(*(model[name] for name in MEMBER), strict=True):
             learnt = marginal(Mixture(np.asarray(means), np.asarray(scales), np.asarray(weights), self.nu), at)
-            place = place_mixture(learnt, binned, loose=self.loose, stiffness=self.stiffness, tolerance=1e-5)
+            place = place_mixture(learnt, cells, loose=self.loose, stiffness=self.stiffness, tolerance=1e-5)
             mixture = replace(learnt, means=learnt.means + place.shift + place.moves, weights=place.weights)
             member = _Member(mixture, np.asarray(wanted, dtype=bool), place)
-            posterior = member.probability(binned.points)
-            found.append((float(binned.counts @ posterior), member, posterior))
+            found.append((float(cells.counts @ member.probability(cells.points)), member))
         found.sort(key=lambda one: one[0])
         cut = (len(found) - 1) // 4
-        expected, members, posteriors = zip(*found[cut : len(found) - cut], strict=True)
-        return _Placed(binned, members, columns, np.asarray(np.mean(posteriors, axis=0)), np.array(expected))
+        members = tuple(member for _, member in found[cut : len(found) - cut])
+        posteriors = np.array([member.probability(binned.points) for member in members])
+        return _Placed(binned, members, columns, np.asarray(posteriors.mean(axis=0)), posteriors @ binned.counts)
 
     def _line(self, context: FitContext, model: Mapping[str, Any], placed: _Placed) -> MethodFit:
         normal = np.asarray(model["normal"], dtype=np.float64)
@@ -237,7 +245,7 @@ class AlignedMixture:
             error = float(np.hypot(error, jitter))
         else:
             offset = float(model["offset"]) + float(normal @ placed.shift[:2])
-        expected = 100 * placed.binned.counts @ placed.posterior / placed.binned.total
+        expected = 100 * placed.total / placed.binned.total
         moved = ", ".join(f"{value:+.3f}" for value in placed.shift)
         reason = (
             f"mixture of {self.components} over {', '.join(placed.columns)}, learnt on {model['tubes']} tube(s); "
@@ -249,15 +257,13 @@ class AlignedMixture:
 
     def _cut(self, context: FitContext, placed: _Placed) -> MethodFit:
         events = context.fetch(placed.columns)
-        finite = np.isfinite(events).all(axis=1)
-        posterior = np.zeros(len(events))
-        posterior[finite] = placed.probability(events[finite])
-        inside = finite if context.inside is None else finite & context.inside
-        at = placed.columns.index(context.dims[0])
-        threshold, jitter = balanced_threshold(events[inside, at], posterior[inside], float(posterior.sum()))
+        events = events if context.inside is None else events[context.inside]
+        events = events[np.isfinite(events).all(axis=1)]
+        expected, at = placed.total, placed.columns.index(context.dims[0])
+        threshold, jitter = balanced_threshold(events[:, at], placed.probability(events), expected)
         error = float(np.hypot(np.sqrt(placed.covariance[at, at]), jitter))
-        share = 100 * posterior.sum() / max(int(finite.sum()), 1)
-        reason = f"holds the {posterior.sum():.0f} events the mixture expects ({share:.2f} %)"
+        share = 100 * expected / placed.binned.total
+        reason = f"holds the {expected:.0f} events the mixture expects ({share:.2f} %)"
         return MethodFit(Interval(context.dims, low=threshold), reason, (error,), _caution(placed, context.model or {}))
 
     def _measured(self, context: FitContext) -> tuple[str, ...]:
@@ -270,11 +276,6 @@ class AlignedMixture:
                 continue
             columns.append(name)
         return tuple(columns)
-
-
-def _probability(mixture: Mixture, wanted: NDArray[np.bool_], points: Array) -> Array:
-    """Of the named components at `points`, shape (n,)."""
-    return np.asarray(expectation(mixture, points)[0][:, wanted].sum(axis=1))
 
 
 def _caution(placed: _Placed, model: Mapping[str, Any]) -> str:

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
+from treg_gating.gating.bins import Binned, bin_events
 from treg_gating.gating.density import estimate_density, find_peaks
 from treg_gating.gating.gates import Ellipse
 from treg_gating.gating.method import FitContext, MethodFit, argument
-from treg_gating.gating.mixture import Binned, best_mixture, bin_events, expectation
+from treg_gating.gating.mixture import expectation
+from treg_gating.gating.mixture_start import best_mixture
 
 __all__ = ["MixtureEllipse"]
 
