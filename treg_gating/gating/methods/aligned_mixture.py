@@ -235,7 +235,7 @@ class AlignedMixture:
         cut = (len(found) - 1) // 4
         members = tuple(member for _, member in found[cut : len(found) - cut])
         posteriors = np.array([member.probability(binned.points) for member in members])
-        return _Placed(binned, members, columns, np.asarray(posteriors.mean(axis=0)), posteriors @ binned.counts)
+        return _Placed(binned, members, columns, posteriors.mean(axis=0), np.sort(posteriors @ binned.counts))
 
     def _line(self, context: FitContext, model: Mapping[str, Any], placed: _Placed) -> MethodFit:
         normal = np.asarray(model["normal"], dtype=np.float64)
