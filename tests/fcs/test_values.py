@@ -13,7 +13,7 @@ import pytest
 
 from treg_gating import FCSError, Sample
 from treg_gating.fcs.plausibility import longest_zero_run, run_limit
-from treg_gating.fcs.repeats import Repeats
+from treg_gating.fcs.repeats import Repeats, fingerprints, telling_words
 
 Build, Read = Callable[..., bytes], Callable[..., Sample]
 
@@ -28,10 +28,14 @@ def codes(sample: Sample) -> set[str]:
     return {warning.code for warning in sample.warnings}
 
 
-@pytest.fixture(params=[None, 320, 1 << 20], ids=["default chunks", "16 events a chunk", "one chunk"])
+@pytest.fixture(
+    params=[None, (320, 320), (1280, 320), (1 << 20, 320)],
+    ids=["default", "chunks of 16 events", "chunks of 4 blocks", "one chunk of blocks"],
+)
 def _chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param:
-        monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", request.param)
+        monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", request.param[0])
+        monkeypatch.setattr("treg_gating.fcs.data.BLOCK_BYTES", request.param[1])
 
 
 @pytest.mark.usefixtures("_chunks")
@@ -195,24 +199,55 @@ def test_a_lost_page_is_always_long_enough(event_bytes: int) -> None:
     assert run_limit(event_bytes) <= max(blank, 2)
 
 
-@pytest.mark.parametrize("length", [40, 64, 200])
+def with_repeat(rng: np.random.Generator, length: int) -> np.ndarray:
+    """Fingerprints of 2,000 events, `length` of them written twice somewhere."""
+    prints = rng.integers(0, 2**64, 2000, dtype=np.uint64)
+    first = rng.integers(0, 2001 - 2 * length)
+    second = rng.integers(first + length, 2001 - length)
+    prints[second : second + length] = prints[first : first + length]
+    return prints
+
+
+@pytest.mark.parametrize("length", [15, 16, 17, 40, 64, 200])
 def test_repeats_are_found_wherever_they_lie(rng: np.random.Generator, length: int) -> None:
+    """One event in eight is an anchor, and one anchor is enough, at whatever end of the repeat."""
     found = 0
     for _ in range(200):
-        prints = rng.integers(0, 2**32, 2000, dtype=np.uint32)
-        first, second = np.sort(rng.choice(2000 - length, 2, replace=False))
-        second = max(second, first + length) if first + 2 * length < 2000 else second
-        prints[second : second + length] = prints[first : first + length].copy()[: 2000 - second]
+        prints = with_repeat(rng, length)
         repeats = Repeats(2000, 16)
-        for at in range(0, 2000, 500):
+        for at in (500, 0, 1500, 1000):
             repeats.add(at, prints[at : at + 500])
-        found += bool(repeats.candidates())
-    assert found >= (190 if length == 40 else 199)
+        pairs = repeats.candidates()
+        assert all((prints[i : i + 16] == prints[j : j + 16]).all() for i, j in pairs)
+        found += bool(pairs)
+    share = 0 if length < 16 else 1 - (7 / 8) ** length
+    assert abs(found - 200 * share) <= 4 * np.sqrt(200 * share * (1 - share)) + 1e-9
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5, 18, 19])
+@pytest.mark.parametrize("alike", [False, True])
+def test_equal_fingerprints_of_equal_events_and_none_of_an_empty_one(
+    rng: np.random.Generator, channels: int, alike: bool
+) -> None:
+    events = rng.lognormal(6, 1, (1000, channels)).astype("f4")
+    if alike:
+        events = np.round(events / 200)
+    events[600:900] = events[100:400]
+    events[950] = 0
+    rows = events.view(np.uint8)
+    words = telling_words(rows)
+    neighbours = len(words) == 2 and words[1] == words[0] + 1
+    assert neighbours == (channels > 1 and not alike) or channels == 2
+    prints = np.empty(1000, np.uint64)
+    fingerprints(rows, words, prints)
+    np.testing.assert_array_equal(prints[600:900], prints[100:400])
+    assert prints[950] == 0
+    assert len(np.unique(prints)) == len(np.unique(events[:, list(words)], axis=0))
 
 
 def test_no_repeat_in_random_events(rng: np.random.Generator) -> None:
     repeats = Repeats(300_000, 16)
-    repeats.add(0, rng.integers(0, 2**32, 300_000, dtype=np.uint32))
+    repeats.add(0, rng.integers(0, 2**64, 300_000, dtype=np.uint64))
     assert repeats.candidates() == []
 
 
@@ -242,6 +277,26 @@ def test_floats_stay_as_stored_a_choice_of_them_is_columns_and_both_are_read_onl
     assert read(raw, channels=["Time", "FSC-A"]).events.flags.f_contiguous
     with pytest.raises(ValueError, match="read-only"):
         events[0, 0] = 1
+
+
+@pytest.mark.parametrize("digest", [True, False])
+@pytest.mark.parametrize("order", ["1,2,3,4", "4,3,2,1"])
+def test_columns_of_a_large_file_whether_in_threads_or_beside_the_hash(
+    read: Read, build: Build, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, digest: bool, order: str
+) -> None:
+    monkeypatch.setattr("treg_gating.fcs.data.BLOCK_BYTES", 4000)
+    monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", 16_000)
+    monkeypatch.setattr("treg_gating.fcs.digest.ALONE", 0)
+    events = rng.lognormal(6, 1, (20_011, 5)).astype("f4")
+    events[:, 4] = np.arange(len(events))
+    raw = build(events, BYTEORD=order)
+    for names, at in ((["FL2-A", "FSC-A"], [3, 0]), (["Time"], [4])):
+        sample = read(raw, channels=names, digest=digest)
+        expected = events[:, at].astype("f8") * (0.01 if at == [4] else 1)
+        np.testing.assert_array_equal(sample.events, expected.astype("f4"))
+        assert sample.sha256 == (hashlib.sha256(raw).hexdigest() if digest else "")
+    events[15_000:15_016] = 0
+    assert code_of(read, build(events, BYTEORD=order), channels=["FSC-A"], digest=digest) == "E_ZERO_RUN"
 
 
 def test_a_kept_error_keeps_no_thread(

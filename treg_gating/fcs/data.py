@@ -9,9 +9,10 @@ channels, becomes columns.
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,17 +22,19 @@ from numpy.typing import NDArray
 
 from treg_gating.fcs.decoder import Decoder, Scale, linear_scale, result_dtype
 from treg_gating.fcs.digest import Digest
+from treg_gating.fcs.glance import Look
 from treg_gating.fcs.inspection import Inspection
 from treg_gating.fcs.layout import Layout
 from treg_gating.fcs.memory import leased_empty
 from treg_gating.fcs.parameters import Parameter
-from treg_gating.fcs.plausibility import Checks, Look
+from treg_gating.fcs.plausibility import Checks
 from treg_gating.fcs.ranges import Ranges
 from treg_gating.fcs.source import Source
 
 __all__ = ["Data", "decode_events"]
 
-CHUNK_BYTES = 1 << 21
+CHUNK_BYTES = 1 << 21  # what is judged at once; large enough that Python's own time hardly counts
+BLOCK_BYTES = 1 << 20  # what is read and looked at once; it stays in the processor's second cache
 BUFFERS = 4
 THREADS = min(2, os.cpu_count() or 1)  # reading is bound by memory; a third gains nothing
 FEW_CHUNKS = 4  # not worth a thread
@@ -63,11 +66,17 @@ class Data:
         size = self.layout.event_bits // 8
         return self.source.peek(self.begin + event * size, n * size)
 
-    def chunks(self) -> Iterator[tuple[int, int]]:
+    def chunks(self) -> Iterator[Span]:
         """Spans of whole events and whole bytes: first event, one past the last."""
-        n = self.layout.n_events
-        events = max(16, CHUNK_BYTES * 8 // self.layout.event_bits // 16 * 16)
-        return ((first, min(first + events, n)) for first in range(0, n, events))
+        return _cut((0, self.layout.n_events), self._block_events * max(1, CHUNK_BYTES // BLOCK_BYTES))
+
+    def blocks(self, chunk: Span) -> Iterator[Span]:
+        """The same, of a chunk; one of integers stays whole: what marks they carry shows in many of them."""
+        return _cut(chunk, self._block_events) if self.decoder.floats else iter((chunk,))
+
+    @property
+    def _block_events(self) -> int:
+        return max(16, min(BLOCK_BYTES, CHUNK_BYTES) * 8 // self.layout.event_bits // 64 * 64)
 
     def fill(self, first: int, last: int, view: memoryview, inspection: Inspection) -> None:
         """Read the bytes of the events from `first` to `last` into `view`."""
@@ -77,6 +86,10 @@ class Data:
         """Columns of the result that have to be scaled, and how."""
         found = ((row, linear_scale(self.decoder.parameters[i], self.step)) for row, i in enumerate(wanted))
         return [(row, scale) for row, scale in found if scale is not None]
+
+
+def _cut(span: Span, events: int) -> Iterator[Span]:
+    return ((first, min(first + events, span[1])) for first in range(*span, events))
 
 
 def decode_events(data: Data, wanted: Sequence[int], digest: Digest, inspection: Inspection) -> Array:
@@ -110,18 +123,24 @@ def _as_stored(data: Data, wanted: Sequence[int], digest: Digest, inspection: In
     checks = Checks(data.decoder, wanted, data.layout.n_events, data.stored, inspection)
 
     def take(span: Span) -> Look:
-        part = events[slice(*span)]
-        data.fill(*span, memoryview(part.data).cast("B"), inspection)
+        chunk = events[slice(*span)]
+        glance = checks.glance(len(chunk), kind)
         with np.errstate(all="ignore"):
-            look = checks.look(part.view(np.uint8), part.T)
+            for block in data.blocks(span):
+                part = events[slice(*block)]
+                data.fill(*block, memoryview(part.data).cast("B"), inspection)
+                glance.take(part.view(np.uint8), part.T)
+            look = checks.look(span[0], glance, chunk.T)
             for row, scale in scales:
-                column = part[:, row].copy()
+                column = chunk[:, row].copy()
                 if unscaled:
                     unscaled[row][slice(*span)] = column
-                part[:, row] = scale(column)
+                chunk[:, row] = scale(column)
         return look
 
-    with closing(_taken(take, list(data.chunks()))) as looks:  # an error kept by the caller keeps no thread alive
+    with closing(
+        _taken(take, list(data.chunks()), THREADS)
+    ) as looks:  # an error kept by the caller keeps no thread alive
         for (first, last), look in looks:
             checks.note(first, look)
             if digest.wanted:
@@ -131,16 +150,18 @@ def _as_stored(data: Data, wanted: Sequence[int], digest: Digest, inspection: In
     return events
 
 
-def _taken(take: Callable[[Span], Look], spans: Sequence[Span]) -> Generator[tuple[Span, Look], None, None]:
+def _taken(
+    take: Callable[[Span], Look], spans: Sequence[Span], threads: int
+) -> Generator[tuple[Span, Look], None, None]:
     """Spans in the order of the file and what they show; those of a large file in several threads."""
-    if len(spans) < FEW_CHUNKS:
+    if threads == 1 or len(spans) < FEW_CHUNKS:
         yield from ((span, take(span)) for span in spans)
         return
-    with ThreadPoolExecutor(THREADS, "fcs-read") as threads:
+    with ThreadPoolExecutor(threads, "fcs-read") as pool:
         try:
-            yield from zip(spans, threads.map(take, spans), strict=True)
+            yield from zip(spans, pool.map(take, spans), strict=True)
         finally:
-            threads.shutdown(cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
 def _bytes_of(part: Array, before: Mapping[int, Array]) -> memoryview:
@@ -154,34 +175,71 @@ def _bytes_of(part: Array, before: Mapping[int, Array]) -> memoryview:
 
 def _as_columns(data: Data, wanted: Sequence[int], digest: Digest, inspection: Inspection) -> Array:
     """Columns, each of which lies together in memory."""
-    decoder, layout = data.decoder, data.layout
+    decoder = data.decoder
     decoded = [*wanted, *_clock(decoder.parameters, wanted)]
-    out = np.empty((len(wanted), layout.n_events), result_dtype([decoder.parameters[i] for i in decoded]))
+    kind = np.dtype(result_dtype([decoder.parameters[i] for i in decoded]))
+    out = leased_empty((len(wanted), data.layout.n_events), kind)
     scales = data.scales(decoded)
-    checks = Checks(decoder, decoded, layout.n_events, data.stored, inspection)
+    checks = Checks(decoder, decoded, data.layout.n_events, data.stored, inspection)
     ranges = Ranges(decoder, decoded, inspection)
-    buffers: list[Array] = []
-    for turn, (first, last) in enumerate(data.chunks()):
-        length = ((last - first) * layout.event_bits + 7) // 8
-        if len(buffers) < (BUFFERS if digest.wanted else 1):
-            buffers.append(np.empty(length, np.uint8))
-        raw = buffers[turn % len(buffers)][:length]
-        view = memoryview(raw.data)
-        data.fill(first, last, view, inspection)
-        if digest.wanted:
-            digest.feed(view, waiting=BUFFERS - 1)
-        rows = decoder.rows(raw, last - first)
+    buffers = _Buffers(data, digest, inspection)
+
+    def take(span: Span) -> Look:
+        first, last = span
         target = out[:, first:last]
-        part = target if len(decoded) == len(wanted) else np.empty((len(decoded), last - first), out.dtype)
-        decoder.fill(rows, decoded, part)
-        ranges.enforce(rows, part)
-        checks.note(first, checks.look(rows, part))
-        for row, scale in scales:
-            part[row] = scale(part[row])
-        if part is not target:
-            target[:] = part[: len(wanted)]
+        chunk = target if len(decoded) == len(wanted) else np.empty((len(decoded), last - first), kind)
+        glance = checks.glance(last - first, kind)
+        with np.errstate(all="ignore"):
+            for block in data.blocks(span):
+                part = chunk[:, block[0] - first : block[1] - first]
+                with buffers.rows(block) as rows:
+                    decoder.fill(rows, decoded, part)
+                    ranges.enforce(rows, part)
+                    glance.take(rows, part)
+            look = checks.look(first, glance, chunk)
+            for row, scale in scales:
+                chunk[row] = scale(chunk[row])
+        if chunk is not target:
+            target[:] = chunk[: len(wanted)]
+        return look
+
+    alone = digest.wanted or not decoder.floats  # the hash takes longer, and marks on integers are told in turn
+    with closing(_taken(take, list(data.chunks()), 1 if alone else THREADS)) as looks:
+        for (first, _), look in looks:
+            checks.note(first, look)
     checks.judge()
     return out.T
+
+
+class _Buffers:
+    """Blocks of DATA as they are stored, in memory that is used again: by each thread, or when it has been hashed."""
+
+    def __init__(self, data: Data, digest: Digest, inspection: Inspection) -> None:
+        self._data, self._digest, self._inspection = data, digest, inspection
+        self._free: deque[Array] = deque()  # its methods are atomic
+
+    @contextmanager
+    def rows(self, block: Span) -> Iterator[Array]:
+        """The events of `block`, as stored."""
+        n = block[1] - block[0]
+        length = (n * self._data.layout.event_bits + 7) // 8
+        buffer = self._borrow(length)
+        view = memoryview(buffer.data)[:length]
+        self._data.fill(*block, view, self._inspection)
+        if self._digest.wanted:
+            self._digest.feed(view, waiting=BUFFERS - 1)
+        yield self._data.decoder.rows(buffer[:length], n)
+        self._free.append(buffer)
+
+    def _borrow(self, length: int) -> Array:
+        """With the hash the one used longest ago, which has been hashed; else the one used last, which is in cache."""
+        hashed = self._digest.wanted
+        if not hashed or len(self._free) == BUFFERS:
+            with suppress(IndexError):
+                buffer = self._free.popleft() if hashed else self._free.pop()
+                if len(buffer) >= length:
+                    return buffer
+        return np.empty(length, np.uint8)
 
 
 def _clock(parameters: Sequence[Parameter], wanted: Sequence[int]) -> list[int]:

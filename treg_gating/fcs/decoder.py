@@ -58,6 +58,11 @@ class Decoder:
         return self._dtype(kind, bits) if len(kinds) == 1 and bits in _NATIVE_BITS else None
 
     @property
+    def floats(self) -> bool:
+        """Whether every value is a float."""
+        return all(parameter.kind != "I" for parameter in self.parameters)
+
+    @property
     def native_floats(self) -> bool:
         """Whether every value is a float that this computer reads as it lies."""
         return self.uniform is not None and self.uniform.kind == "f" and self.uniform.isnative

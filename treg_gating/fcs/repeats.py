@@ -2,21 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from operator import itemgetter
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MIX", "Repeats"]
+__all__ = ["SEEN", "Prints", "Repeats", "fingerprints", "telling_words"]
 
-MIX = np.uint32(2654435761)  # spreads small differences over all bits
-_ONE_IN_EIGHT = np.uint32(1 << 29)
+SEEN = 256  # events that show which words of an event vary
+
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # spreads small differences over the upper bits; odd, so that only 0 becomes 0
+_ONE_IN_EIGHT = np.uint64(1 << 61)
+_UPPER = 1 if np.little_endian else 0  # half of a fingerprint: the one that differs most
+_TOP = np.uint64(45)  # of an anchor's fingerprint, 16 bits are left
 _MOST = 10_000
+
+Prints = NDArray[np.uint64]
+
+
+def telling_words(rows: NDArray[np.uint8]) -> tuple[int, ...]:
+    """Which 32-bit words of an event tell it from others.
+
+    Two neighbours where each is another in all of the events; else the three that vary most, or two that are enough.
+
+    Parameters
+    ----------
+    rows : bytes of the first events, shape (events, multiple of 4).
+    """
+    variety: list[int] = []
+    for column in rows[:SEEN].view(np.uint32).T:
+        variety.append(len(np.unique(column)))
+        if variety[-2:] == [SEEN, SEEN]:
+            return len(variety) - 2, len(variety) - 1
+    order = sorted(range(len(variety)), key=variety.__getitem__)
+    enough = [variety[i] for i in order[-2:]] == [SEEN, SEEN]
+    return tuple(order[-2:] if enough else order[-3:])
+
+
+def fingerprints(rows: NDArray[np.uint8], chosen: Sequence[int], prints: Prints) -> None:
+    """Write a number an event into `prints`: equal events have equal ones, and an event of zeros has 0."""
+    if len(chosen) == 2 and chosen[1] == chosen[0] + 1:
+        # Eight bytes that may lie at any multiple of four: complex64 is the type that is copied at once there.
+        prints.view(np.complex64)[:] = np.ndarray((len(rows),), np.complex64, rows, 4 * chosen[0], (rows.strides[0],))
+    else:
+        words = rows.view(np.uint32)
+        prints[:] = words[:, chosen[0]]
+        for i in chosen[1:]:
+            prints *= _MIX
+            prints += words[:, i]
+    prints *= _MIX
 
 
 class Repeats:
     """Finds two places where the same fingerprints follow each other.
 
-    One event in eight, chosen by its own content, is an anchor; only where two anchors agree are the events that follow
-    them compared.
+    One event in eight, chosen by its own content, is an anchor; only where two anchors agree are the events around
+    them compared. A repeat without an anchor is overlooked: 12 % of those of 16 events, 0.5 % of 40, 0.02 % of 64.
 
     Parameters
     ----------
@@ -25,36 +67,54 @@ class Repeats:
     """
 
     def __init__(self, n: int, run: int) -> None:
-        self._prints = np.empty(n, np.uint32)
-        self._anchors: list[NDArray[np.intp]] = []
+        self._halves = np.empty(n, np.uint32)
+        self._anchors: list[tuple[int, NDArray[np.intp], Prints]] = []
         self._run = run
 
-    def add(self, first: int, prints: NDArray[np.uint32]) -> None:
-        """Take the fingerprints of the events from `first`."""
-        self._prints[first : first + len(prints)] = prints
-        self._anchors.append(np.flatnonzero(prints < _ONE_IN_EIGHT) + first)
+    def add(self, first: int, prints: Prints) -> None:
+        """Take the fingerprints of the events from `first`; several threads may bring theirs, in any order."""
+        self._halves[first : first + len(prints)] = prints.view(np.uint32)[_UPPER::2]
+        anchors = np.flatnonzero(prints < _ONE_IN_EIGHT)
+        self._anchors.append((first, anchors + first, prints[anchors]))
 
     def candidates(self) -> list[tuple[int, int]]:
         """First events of two runs with equal fingerprints; to be compared in full."""
-        anchors = np.concatenate(self._anchors)
-        anchors = anchors[: np.searchsorted(anchors, len(self._prints) - self._run, "right")]
-        keys = self._prints[anchors]
+        stretches = sorted(self._anchors, key=itemgetter(0))
+        anchors, keys = (np.concatenate([stretch[which] for stretch in stretches]) for which in (1, 2))
         ordered = np.sort(keys)
         twice = ordered[1:][ordered[1:] == ordered[:-1]]
         if not len(twice):
             return []
-        anchors = anchors[_among(keys, np.unique(twice))]
-        anchors = anchors[np.argsort(self._prints[anchors], kind="stable")]
-        first, second = anchors[:-1], anchors[1:]
-        for ahead in range(self._run):
-            same = self._prints[first + ahead] == self._prints[second + ahead]
-            first, second = first[same], second[same]
-        return list(zip(first[:_MOST].tolist(), second[:_MOST].tolist(), strict=True))
+        agreeing = _among(keys, np.unique(twice))
+        anchors, keys = anchors[agreeing], keys[agreeing]
+        order = np.argsort(keys, kind="stable")
+        pairs = order[np.flatnonzero(keys[order][1:] == keys[order][:-1])[:, None] + [0, 1]]
+        first, second = anchors[pairs].T
+        near = self._agree(first, second, 1) | self._agree(first, second, -1)
+        first, second = first[near], second[near]
+        ahead, behind = self._reach(first, second, 1), self._reach(first, second, -1)
+        long = 1 + ahead + behind >= self._run
+        first, second = ((anchor - behind)[long][:_MOST].tolist() for anchor in (first, second))
+        return list(zip(first, second, strict=True))
+
+    def _agree(self, first: NDArray[np.intp], second: NDArray[np.intp], step: int) -> NDArray[np.bool_]:
+        """Whether the events so many `step` from two of the same stretch, in file order, agree."""
+        inside = (first + step >= 0) & (second + step < len(self._halves))
+        agree: NDArray[np.bool_] = self._halves[(first + step) * inside] == self._halves[(second + step) * inside]
+        return agree & inside
+
+    def _reach(self, first: NDArray[np.intp], second: NDArray[np.intp], direction: int) -> NDArray[np.intp]:
+        """How many events in a row agree in this direction, up to a run."""
+        going, reach = np.ones(len(first), bool), np.zeros(len(first), np.intp)
+        for distance in range(1, self._run + 1):
+            going &= self._agree(first, second, direction * distance)
+            reach += going
+        return reach
 
 
-def _among(keys: NDArray[np.uint32], wanted: NDArray[np.uint32]) -> NDArray[np.intp]:
-    """Where `keys` is one of the few that are wanted; their upper halves tell most others apart."""
-    upper = np.zeros(1 << 16, dtype=bool)
-    upper[wanted >> np.uint32(16)] = True
-    at = np.flatnonzero(upper[keys >> np.uint32(16)])
+def _among(keys: Prints, wanted: Prints) -> NDArray[np.intp]:
+    """Where `keys` is one of the few that are wanted; their top bits tell most others apart."""
+    top = np.zeros(1 << 16, dtype=bool)
+    top[wanted >> _TOP] = True
+    at = np.flatnonzero(top[keys >> _TOP])
     return at[np.isin(keys[at], wanted)]
