@@ -22,7 +22,8 @@ from treg_gating.sample import EventState, Sample, Spillover
 
 __all__ = ["LinearColumns", "compensate", "read_spillover_csv", "write_spillover_csv"]
 
-CHUNK = 1 << 14
+CHUNK = 1 << 13
+NEARLY_ALL = 0.8
 MAX_CSV_BYTES = 1 << 24
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
@@ -46,6 +47,7 @@ class LinearColumns:
     def __init__(self, sample: Sample, spillover: Spillover | None, channels: Sequence[str] = ()) -> None:
         self._events = sample.events
         self._column = {name: i for i, name in enumerate(sample.channel_names)}
+        self._copies: dict[int, NDArray[np.floating[Any]]] = {}
         self._row: dict[str, int] = {}
         if spillover is None or not channels:
             return
@@ -55,20 +57,36 @@ class LinearColumns:
         if self._sources == list(range(self._sources[0], self._sources[0] + len(self._sources))):
             self._sources = slice(self._sources[0], self._sources[-1] + 1)  # detectors mostly lie side by side
         self._weights = spillover.inverse[:, [spillover.channels.index(name) for name in channels]]
-        self._known = np.zeros(sample.n_events, dtype=bool)
-        self._values = np.empty((sample.n_events, len(channels)), sample.events.dtype)
+        self._known: NDArray[np.bool_] | None = np.zeros(sample.n_events, dtype=bool)  # None: of all events
+        self._values = np.empty((len(channels), sample.n_events), sample.events.dtype)
 
     def values(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
         """Values of one channel ($PnN) for the events `rows`, shape (len(rows),), of the sample's own type."""
         row = self._row.get(name)
         if row is None:
-            return _picked(self._events, rows, self._column[name])
-        new = rows[~self._known.take(rows)]
-        for first in range(0, len(new), CHUNK):
-            chunk = new[first : first + CHUNK]
-            self._values[chunk] = self._raw(chunk) @ self._weights
-        self._known[new] = True
-        return _picked(self._values, rows, row)
+            return self._as_measured(self._column[name], rows)
+        if self._known is not None:
+            new = rows[~self._known.take(rows)]
+            if len(new) > NEARLY_ALL * len(self._known):
+                self._compensate_all()
+            else:
+                self._compensate(new)
+                self._known[new] = True
+        return np.asarray(self._values[row].take(rows))
+
+    def _compensate_all(self) -> None:
+        """Side by side, which is quicker than one by one."""
+        n = self._values.shape[1]
+        for first in range(0, n, CHUNK):
+            part = slice(first, min(first + CHUNK, n))
+            raw = np.asarray(self._events[part, self._sources], dtype=np.float64)
+            self._values[:, part] = (raw @ self._weights).T
+        self._known = None
+
+    def _compensate(self, rows: NDArray[np.intp]) -> None:
+        for first in range(0, len(rows), CHUNK):
+            chunk = rows[first : first + CHUNK]
+            self._values[:, chunk] = (self._raw(chunk) @ self._weights).T
 
     def _raw(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         if self._events.flags.c_contiguous:
@@ -78,12 +96,15 @@ class LinearColumns:
         raw: NDArray[np.float64] = np.stack(columns, axis=1)
         return raw
 
-
-def _picked(table: NDArray[np.floating[Any]], rows: NDArray[np.intp], column: int) -> NDArray[np.floating[Any]]:
-    """Some rows of one column; how the table lies in memory decides what is quick."""
-    if table.flags.c_contiguous:
-        return np.asarray(table.reshape(-1).take(rows * table.shape[1] + column))
-    return np.asarray(table[:, column].take(rows))
+    def _as_measured(self, column: int, rows: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
+        """Some rows of one raw column; a copy of the column, that lies together, is kept where many are asked for."""
+        if not self._events.flags.c_contiguous:
+            return np.asarray(self._events[:, column].take(rows))
+        if column not in self._copies:
+            if len(rows) < NEARLY_ALL * len(self._events):
+                return np.asarray(self._events.reshape(-1).take(rows * self._events.shape[1] + column))
+            self._copies[column] = np.ascontiguousarray(self._events[:, column])
+        return np.asarray(self._copies[column].take(rows))
 
 
 def compensate(sample: Sample, spillover: Spillover | None, channels: Sequence[str] | None = None) -> Sample:

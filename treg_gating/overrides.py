@@ -197,7 +197,7 @@ def _remembering(view: EventView) -> EventView:
 
     def column(name: str, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         if name not in columns:
-            columns[name] = view.values([name], view.root)[:, 0]
+            columns[name] = view.exact(name, view.root)
         return columns[name][rows]
 
     clean = np.zeros(len(view.root), dtype=bool)

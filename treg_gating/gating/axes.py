@@ -7,7 +7,7 @@ coarse look at the linear ones (a screen) does not say on which side of its edge
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.gating.gates import Gate, Interval, Mask, Polygon, Rectangle
+from treg_gating.gating.gates import Gate, HalfPlane, Interval, Mask, Polygon, Rectangle
 from treg_gating.transforms import Linear, Transform, least_float32
 
-__all__ = ["Axis", "Column", "quick_mask"]
+__all__ = ["Axis", "Column", "mask_of"]
 
 Indices = NDArray[np.intp]
 Column = Callable[[Indices], NDArray[np.floating[Any]]]
@@ -26,6 +26,8 @@ Column = Callable[[Indices], NDArray[np.floating[Any]]]
 CELLS = 256  # of a screen, along each dimension; the first and the last lie outside the polygon
 KEY_BITS = 18
 CHUNK = 1 << 14  # events; what is made of them stays in the processor's cache
+BEHIND_KNOT = 16  # bits of a float32 behind those that choose the piece of a table; seven of the fraction choose it
+DOUBT = 1e-5  # gate units; more than a value from a table may err
 FEW = 20_000  # events that are not worth a screen
 _OUTSIDE, _INSIDE, _ASK = 0, 1, 2
 
@@ -40,6 +42,17 @@ class Axis:
     def values(self, rows: Indices) -> NDArray[np.float64]:
         """Values in gate units, shape (len(rows),)."""
         return self.transform.apply(self.linear(rows))
+
+    def near(self, rows: Indices) -> NDArray[np.float64]:
+        """The same to within 10⁻⁶ gate units, by a table: for what is fitted, not for what decides over an event."""
+        values = self.linear(rows)
+        if isinstance(self.transform, Linear) or values.dtype != np.float32:
+            return self.transform.apply(values)
+        result = np.empty(len(values))
+        for first in range(0, len(values), CHUNK):
+            part = slice(first, first + CHUNK)
+            result[part] = _from_table(self.transform, values[part])
+        return result
 
     def within(self, rows: Indices, low: float, high: float) -> Mask | None:
         """Mask of the events with low ≤ value < high, asked on the linear axis; None where that is not exact."""
@@ -56,17 +69,35 @@ class Axis:
         return inside
 
 
-def quick_mask(gate: Gate, axes: Mapping[str, Axis], rows: Indices) -> Mask | None:
-    """What ``gate.contains`` says of these events, without transforming all of them; None where there is no way."""
-    if not all(name in axes for name in gate.dims):
-        return None
+def mask_of(gate: Gate, axes: Mapping[str, Axis], rows: Indices) -> Mask:
+    """What ``gate.contains`` says of these events, without transforming all of them where there is a way."""
+    mask: Mask | None = None
     if isinstance(gate, Interval):
-        return axes[gate.dims[0]].within(rows, gate.low, gate.high)
-    if isinstance(gate, Rectangle):
-        return _in_rectangle(gate, axes, rows)
-    if isinstance(gate, Polygon) and len(rows) > FEW:
-        return _in_polygon(gate, axes, rows)
-    return None
+        mask = axes[gate.dims[0]].within(rows, gate.low, gate.high)
+    elif isinstance(gate, Rectangle):
+        mask = _in_rectangle(gate, axes, rows)
+    elif isinstance(gate, Polygon) and len(rows) > FEW:
+        mask = _in_polygon(gate, axes, rows)
+    elif isinstance(gate, HalfPlane):
+        mask = _beyond_line(gate, axes, rows)
+    if mask is None:
+        mask = gate.contains(_stacked([axes[name].values(rows) for name in gate.dims]))
+    return mask
+
+
+def _stacked(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Shape (n, dimensions); columns lie together in memory."""
+    return np.stack(columns).T
+
+
+def _beyond_line(gate: HalfPlane, axes: Mapping[str, Axis], rows: Indices) -> Mask:
+    """By values from a table; events as near to the line as these may err are asked with their exact values."""
+    x, y = (axes[name].near(rows) for name in gate.dims)
+    beyond = gate.normal[0] * x + gate.normal[1] * y - gate.offset
+    inside: Mask = beyond >= 0
+    ask = np.flatnonzero(~(np.abs(beyond) > DOUBT))
+    inside[ask] = gate.contains(_stacked([axes[name].values(rows[ask]) for name in gate.dims]))
+    return inside
 
 
 def _in_rectangle(gate: Rectangle, axes: Mapping[str, Axis], rows: Indices) -> Mask | None:
@@ -99,7 +130,7 @@ def _in_polygon(gate: Polygon, axes: Mapping[str, Axis], rows: Indices) -> Mask 
         asked.append((x[ask], y[ask]))
     inside: Mask = answer == _INSIDE
     x, y = (np.concatenate(values) for values in zip(*asked, strict=True))
-    inside[answer == _ASK] = gate.contains(np.column_stack([across.transform.apply(x), along.transform.apply(y)]))
+    inside[answer == _ASK] = gate.contains(_stacked([across.transform.apply(x), along.transform.apply(y)]))
     return inside
 
 
@@ -165,6 +196,28 @@ def _key_ends(transform: Transform) -> NDArray[np.float64]:
     ends = (np.arange(1 << KEY_BITS, dtype=np.uint32) << np.uint32(32 - KEY_BITS)).view(np.float32)
     with np.errstate(all="ignore"):
         return transform.apply(ends)
+
+
+def _from_table(transform: Transform, values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Transformed values, on a straight line between neighbouring knots."""
+    knots, slopes = _knots(transform)
+    bits = np.ascontiguousarray(values).view(np.uint32)
+    piece = (bits >> np.uint32(BEHIND_KNOT)).astype(np.intp)
+    result = (bits & np.uint32((1 << BEHIND_KNOT) - 1)).astype(np.float64)
+    result *= slopes.take(piece)
+    result += knots.take(piece)
+    return result
+
+
+@lru_cache(maxsize=64)
+def _knots(transform: Transform) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Transformed value of every float32 whose last bits are zero, and its rise from one float32 to the next."""
+    bits = np.arange(1 << (32 - BEHIND_KNOT), dtype=np.uint32) << np.uint32(BEHIND_KNOT)
+    with np.errstate(all="ignore"):
+        knots = transform.apply(bits.view(np.float32))
+        slopes = np.append(np.diff(knots), 0.0) / (1 << BEHIND_KNOT)
+    slopes[~np.isfinite(slopes)] = 0.0
+    return knots, slopes
 
 
 def _answers(gate: Polygon, origin: NDArray[np.float64], size: NDArray[np.float64], blur: int) -> NDArray[np.uint8]:

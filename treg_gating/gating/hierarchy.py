@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
-from treg_gating.gating.axes import Axis, quick_mask
+from treg_gating.gating.axes import Axis, mask_of
 from treg_gating.gating.gates import Gate
 from treg_gating.gating.landmarks import LANDMARKS, find_landmarks
 from treg_gating.gating.method import CohortMethod, FitContext
@@ -30,6 +30,9 @@ REMEMBERED = 4  # transformed columns
 
 class EventView:
     """Columns of one tube in gate units, transformed only where a gate asks and only for the events that survive.
+
+    What is fitted looks at values that are right to 10⁻⁶ gate units (:meth:`values`); which events a gate contains
+    is asked exactly (:meth:`inside`).
 
     Parameters
     ----------
@@ -59,7 +62,7 @@ class EventView:
     @classmethod
     def of_axes(cls, n_events: int, clean: NDArray[np.bool_], axes: Mapping[str, Axis]) -> EventView:
         """The view of a tube whose dimensions are these."""
-        return cls(n_events, clean, lambda name, rows: axes[name].values(rows), list(axes), axes)
+        return cls(n_events, clean, lambda name, rows: axes[name].near(rows), list(axes), axes)
 
     def values(self, dims: Sequence[str], rows: Indices) -> NDArray[np.float64]:
         """Shape (len(rows), len(dims)); GateFitError where a dimension is not measured."""
@@ -67,20 +70,23 @@ class EventView:
             if name not in self.measured:
                 msg = f"{name} is not measured in this tube"
                 raise GateFitError(msg)
-        return np.column_stack([self._transformed(name, rows) for name in dims])
+        return np.stack([self._transformed(name, rows) for name in dims]).T  # columns lie together in memory
+
+    def exact(self, name: str, rows: Indices) -> NDArray[np.float64]:
+        """One dimension as the gates' definitions want it, shape (len(rows),)."""
+        return self._axes[name].values(rows) if name in self._axes else self._transformed(name, rows)
 
     def inside(self, gate: Gate, rows: Indices) -> NDArray[np.bool_]:
         """Mask of the events that the gate contains."""
-        known = all(self._known(name, rows) for name in gate.dims)
-        mask = None if known else quick_mask(gate, self._axes, rows)
-        return gate.contains(self.values(gate.dims, rows)) if mask is None else mask
+        if all(name in self._axes for name in gate.dims):
+            return mask_of(gate, self._axes, rows)
+        return gate.contains(self.values(gate.dims, rows))
 
     def finite(self, dims: Sequence[str], rows: Indices) -> NDArray[np.bool_]:
         """Mask of the events with a number on every dimension."""
         mask = np.ones(len(rows), dtype=bool)
         for name in dims:
-            quick = name in self._axes and not self._known(name, rows)
-            mask &= np.isfinite(self._axes[name].linear(rows) if quick else self._transformed(name, rows))
+            mask &= np.isfinite(self._axes[name].linear(rows) if name in self._axes else self._transformed(name, rows))
         return mask
 
     def _known(self, name: str, rows: Indices) -> bool:
