@@ -141,8 +141,8 @@ def _harmless(part: Array) -> bool:
 
     Rounded, such a sum is still no less than any of its terms.
     """
-    rows = [part] if part.strides[1] == part.itemsize else _folded(part)
-    return bool(rows) and all((np.vecdot(values, values) < LARGEST**2 / 2).all() for values in rows)
+    values = part.T.reshape(-1) if part.T.flags.c_contiguous else part
+    return bool((np.vecdot(values, values) < LARGEST**2 / 2).all())
 
 
 def _implausible(values: Array, *, beyond: bool) -> int:

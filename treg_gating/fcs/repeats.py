@@ -14,7 +14,7 @@ SEEN = 256  # events that show which words of an event vary
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # spreads small differences over the upper bits; odd, so that only 0 becomes 0
 _ONE_IN_EIGHT = np.uint64(1 << 61)
-_UPPER = 1 if np.little_endian else 0  # half of a fingerprint: the one that differs most
+_UPPER = 3 if np.little_endian else 0  # quarter of a fingerprint: the one that differs most
 _TOP = np.uint64(45)  # of an anchor's fingerprint, 16 bits are left
 _MOST = 10_000
 
@@ -67,13 +67,13 @@ class Repeats:
     """
 
     def __init__(self, n: int, run: int) -> None:
-        self._halves = np.empty(n, np.uint32)
+        self._quarters = np.empty(n, np.uint16)
         self._anchors: list[tuple[int, NDArray[np.intp], Prints]] = []
         self._run = run
 
     def add(self, first: int, prints: Prints) -> None:
         """Take the fingerprints of the events from `first`; several threads may bring theirs, in any order."""
-        self._halves[first : first + len(prints)] = prints.view(np.uint32)[_UPPER::2]
+        self._quarters[first : first + len(prints)] = prints.view(np.uint16)[_UPPER::4]
         anchors = np.flatnonzero(prints < _ONE_IN_EIGHT)
         self._anchors.append((first, anchors + first, prints[anchors]))
 
@@ -99,8 +99,8 @@ class Repeats:
 
     def _agree(self, first: NDArray[np.intp], second: NDArray[np.intp], step: int) -> NDArray[np.bool_]:
         """Whether the events so many `step` from two of the same stretch, in file order, agree."""
-        inside = (first + step >= 0) & (second + step < len(self._halves))
-        agree: NDArray[np.bool_] = self._halves[(first + step) * inside] == self._halves[(second + step) * inside]
+        inside = (first + step >= 0) & (second + step < len(self._quarters))
+        agree: NDArray[np.bool_] = self._quarters[(first + step) * inside] == self._quarters[(second + step) * inside]
         return agree & inside
 
     def _reach(self, first: NDArray[np.intp], second: NDArray[np.intp], direction: int) -> NDArray[np.intp]:

@@ -147,6 +147,8 @@ def _check_pair(key: str, value: str, delim: str, inspection: Inspection) -> Non
     """Refuse a pair that shows that keys and values are out of step."""
     if not key.strip() or (not key.isprintable() and key.startswith("$")):
         inspection.refuse("E_TEXT", "a keyword without a name", where="TEXT", found=shown(key + delim + value))
+    if "$" not in value:
+        return
     if is_standard(value.strip().upper()) or re.search(re.escape(delim) + r"\$[A-Za-z]", value):
         inspection.refuse(
             "E_TEXT",
