@@ -95,7 +95,7 @@ def test_the_primary_record_by_hand(two_visits):
         "STUDYID": "NCT05605665", "DOMAIN": "CP", "USUBJID": "NCT05605665-001", "CPSEQ": 1, "CPREFID": "A",
     }  # fmt: skip
     assert (record["CPTESTCD"], record["CPTEST"]) == ("TLHRTLH", "TLym Help Reg/TLym Help")
-    assert record["CPMRKSTR"] == "CD3+CD4+CD25hiCD127loFOXP3+/CD3+CD4+"
+    assert record["CPMRKSTR"] == "CD3+CD4+CD25hiCD127loFOXP3+Viability-/CD3+CD4+Viability-"
     assert record["CPGATDEF"] == "Viability-|CD3+|CD4+|CD25hiCD127lo|FOXP3+"
     assert (record["CPORRES"], record["CPORRESU"], record["CPSTRESC"], record["CPSTRESN"]) == ("5", "%", "5", 5.0)
     assert (record["CPRESTYP"], record["CPLOBXFL"], record["CPSPEC"]) == ("NUMBER FRACTION", "Y", "BLOOD")
@@ -112,7 +112,7 @@ def test_every_test_of_a_tube(two_visits):
         ("TLYHRLY", ""): (2.5, "%"),
         ("THRLY", ""): (4.0, "%"),
         ("TLYHTLY", ""): (80.0, "%"),
-        ("CD25X", ""): (3210.5, ""),
+        ("CD25X", ""): (3210.5, "MdFI"),
         ("TLHRSP", "CD45RA+"): (30.0, "%"),
         ("TLHRSP", "CD45RA-"): (70.0, "%"),
     }
@@ -145,6 +145,29 @@ def test_markers_carry_no_hyphen_and_only_what_was_stained():
     assert sublineage(stained, "effector_treg", "treg") == "CD45RA-"
     assert sublineage(result("A"), "hladr_treg", "treg") == ""
     assert gate_definition(stained, "cd4_t") == "Viability-|CD3+|CD4+"
+
+
+def test_marker_strings_follow_the_guide(two_visits):
+    """SDTMIG 3.4, CP, assumptions 6b and 7b: the marker measured and its unit come first, viability last."""
+    strings = {(r["CPTESTCD"], r["CPSBMRKS"]): r["CPMRKSTR"] for r in cdisc.cp_records(two_visits)}
+    treg = "CD3+CD4+CD25hiCD127loFOXP3+Viability-"
+    assert strings["CD25X", ""] == f"CD25 MdFI {treg}"
+    assert strings["TLYHRLY", ""] == f"{treg}/Viability-"
+    assert strings["TLYHR", ""] == treg
+    assert strings["TLHRSP", "CD45RA+"] == f"CD3+CD4+CD25hiCD127loFOXP3+CD45RA+Viability-/{treg}"
+
+
+def test_a_denominator_of_scatter_alone_says_so():
+    """Lymphocytes without a viability dye have no marker; the guide's examples write FSC SSC."""
+    found = result("A")
+    scatter = Rectangle(("FSC-A", "SSC-A"), (0.2, 0.0), (0.8, 0.5))
+    lymphocytes = FittedGate("lymphocytes", "clean", "+", scatter, GateStatus.FITTED, "rule")
+    gates_ = [replace(g, parent="lymphocytes") if g.population == "t_cells" else g for g in found.gates]
+    counts = [replace(c, population="lymphocytes") if c.population == "live" else c for c in found.counts]
+    found = replace(found, counts=tuple(counts), gates=(lymphocytes, *(g for g in gates_ if g.population != "live")))
+    records = cdisc.cp_records(given((tube("A", "Baseline"), found)))
+    record = next(r for r in records if r["CPTESTCD"] == "TLYHRLY")
+    assert record["CPMRKSTR"] == "CD3+CD4+CD25hiCD127loFOXP3+/FSC SSC"
 
 
 def test_supplemental_events_point_at_their_record(two_visits):

@@ -112,6 +112,10 @@ def numeric(record: Record) -> bool:
     return bool(NUMBER.fullmatch(record.get("CPSTRESC") or ""))
 
 
+def texts(record: Record) -> list[str]:
+    return [value for value in record.values() if isinstance(value, str)]
+
+
 RULES: list[tuple[str, str, Rule, Record]] = [
     # id, data set, rule, what breaks it in the first record
     ("CORE-000021 CG0397", "CP", each(lambda r: r.get("CPORRES") and not r.get("CPSTRESC")), {"CPSTRESC": ""}),
@@ -141,6 +145,7 @@ RULES: list[tuple[str, str, Rule, Record]] = [
         {"CPSTRESN": 1.5},
     ),
     ("CORE-000544", "CP", unique("USUBJID", "CPSEQ"), {"CPSEQ": 2}),
+    ("CORE-000502 CG0369", "SUPPCP", each(lambda r: r["RDOMAIN"] != CP.name), {"RDOMAIN": "LB"}),
     ("CORE-000699 FB3001", "CP", one_unit, {"CPSTRESU": "g/L"}),
     (
         "CORE-000732 FB3103",
@@ -148,6 +153,14 @@ RULES: list[tuple[str, str, Rule, Record]] = [
         each(lambda r: r.get("CPSTRESC") and not numeric(r) and r.get("CPSTRESN") is not None),
         {"CPSTRESC": "LOW"},
     ),
+    (
+        "CORE-000863 FB3101",
+        "CP",
+        each(lambda r: numeric(r) and r.get("CPSTRESN") is None),
+        {"CPSTRESN": None},
+    ),
+    ("CORE-000867 FB1501", "CP", each(lambda r: any(text.startswith(" ") for text in texts(r))), {"CPGATE": " TREG"}),
+    ("CORE-000890 FB1502", "CP", each(lambda r: "." in texts(r)), {"CPGATE": "."}),
     (
         "CORE-000774 FB4202",
         "CP",
@@ -172,7 +185,7 @@ RULES: list[tuple[str, str, Rule, Record]] = [
         each(lambda r: r["IDVAR"] not in {v.name for v in CP.variables}),
         {"IDVAR": "CPX"},
     ),
-    # ADaMIG 1.3, BDS; its conformance rules are not among the published open ones.
+    # ADaMIG 1.3, BDS; its conformance rules are among CDISC's open rules as drafts only.
     ("BDS: PARAM and PARAMCD", "ADTREG", paired("PARAM", "PARAMCD"), {"PARAM": "another"}),
     ("BDS: AVISIT and AVISITN", "ADTREG", paired("AVISIT", "AVISITN"), {"AVISITN": 9}),
     ("BDS: TRTP and TRTPN", "ADTREG", paired("TRTP", "TRTPN"), {"TRTPN": 9}),
@@ -203,6 +216,24 @@ def test_change_and_ratio_are_what_their_names_say(sets: dict[str, list[Record]]
     assert all(record["CHG"] == record["AVAL"] - record["BASE"] for record in with_change)
     ratios = [record for record in with_change if record["R2BASE"] is not None]
     assert all(record["R2BASE"] == record["AVAL"] / record["BASE"] for record in ratios)
+
+
+def test_every_required_and_expected_variable_is_there() -> None:
+    """CORE-000334 CG0016, CORE-000355: by SDTMIG 3.4's tables of CP and SUPPQUAL."""
+    core = {plan.name: {v.name: v.core for v in plan.variables if v.core != "Perm"} for plan in (CP, SUPPCP)}
+    required = ("STUDYID", "DOMAIN", "USUBJID", "CPSEQ", "CPTESTCD", "CPTEST")
+    expected = ("CPMRKSTR", "CPORRES", "CPSTRESC", "CPDTC")
+    assert core["CP"] == dict.fromkeys(required, "Req") | dict.fromkeys(expected, "Exp")
+    required = ("STUDYID", "RDOMAIN", "USUBJID", "QNAM", "QLABEL", "QVAL", "QORIG")
+    assert core["SUPPCP"] == dict.fromkeys(required, "Req") | dict.fromkeys(("IDVAR", "IDVARVAL", "QEVAL"), "Exp")
+
+
+def test_no_variable_of_other_domains_or_of_animal_studies() -> None:
+    """CORE-000049 to 67, 74, 111 to 113, 242 to 247: never in human studies, or in MS alone."""
+    forbidden = "USCHFL RSTIND RSTMOD IMPLBL DTHREL EXCLFL REASEX RPDY RPSTDY RPENDY DETECT NOMDY NOMLBL RESLOC"
+    names = {variable.name for variable in CP.variables}
+    assert not names & {f"CP{name}" for name in (*forbidden.split(), "AGENT", "CONC", "CONCU")}
+    assert not names & {"FETUSID", "RPHASE", "RPPLDY", "RPPLSTDY", "RPPLENDY"}
 
 
 @pytest.mark.parametrize("plan", [CP, SUPPCP], ids=lambda plan: plan.name)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from treg_gating.errors import InputError, StudyError
 from treg_gating.gating.results import PopulationCount, SampleResult
-from treg_gating.interchange.cdisc_markers import gate_definition, marker_string, sublineage
+from treg_gating.interchange.cdisc_markers import gate_definition, marker_string, sublineage, whole_string
 from treg_gating.interchange.cdisc_xpt import Record
 from treg_gating.proportion import rounded
 from treg_gating.run.record import EndpointRow, RunRecord
@@ -20,6 +20,7 @@ __all__ = ["SPECIMENS", "CdiscInput", "adtreg_records", "cp_records", "suppcp_re
 SPECIMENS = {"blood": "BLOOD", "pbmc": "PERIPHERAL BLOOD MONONUCLEAR CELL"}
 _LYMPHOCYTES = ("live", "lymphocytes")
 PRIMARY, ABSOLUTE = "TLHRTLH", "TLYHR"
+MEDIAN = "MdFI"
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,8 +138,7 @@ def _tests(row: EndpointRow, result: SampleResult, record: RunRecord) -> Iterato
         yield from _share(code, name, result, population, denominator)
     mfi = row.get("cd25_mfi_treg")
     if isinstance(mfi, int | float):
-        # Compensated intensity has no unit of the code list; none is made up.
-        yield _Test("CD25X", "CD25 Expression", "treg", "", float(mfi), "", "")
+        yield _Test("CD25X", "CD25 Expression", "treg", "", float(mfi), MEDIAN, "")
     for row_of_template in record.template.rows:
         if row_of_template.parent == "treg":
             subset = sublineage(result, row_of_template.population, "treg")
@@ -159,8 +159,10 @@ def _share(
 
 
 def _result(test: _Test, row: EndpointRow, result: SampleResult) -> dict[str, str | float | int | None]:
-    markers = marker_string(result, test.population) if not test.subset else marker_string(result, "treg") + test.subset
-    below = marker_string(result, test.denominator) if test.denominator else ""
+    markers = marker_string(result, "treg" if test.subset else test.population, subset=test.subset)
+    if test.unit == MEDIAN:  # SDTMIG 3.4, CP, assumption 6b: marker measured, its unit, the population's markers
+        markers = f"{test.name.removesuffix(' Expression')} {MEDIAN} {markers}"
+    below = whole_string(result, test.denominator) if test.denominator else ""
     record: dict[str, str | float | int | None] = {
         "CPTESTCD": test.code,
         "CPTEST": test.name,

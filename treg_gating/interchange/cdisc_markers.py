@@ -8,25 +8,38 @@ from collections.abc import Sequence
 from treg_gating.gating.expression import parse_expression
 from treg_gating.gating.results import FittedGate, GateStatus, SampleResult
 
-__all__ = ["gate_definition", "marker_string", "sublineage"]
+__all__ = ["gate_definition", "marker_string", "sublineage", "whole_string"]
 
 # The diagonal gate of Treg without FOXP3; every other gate is positive or negative by its sign.
 _HIGH_LOW = ("CD25", "CD127")
 _SCATTER = re.compile(r"(FSC|SSC)\b|^TIME$", re.IGNORECASE)
 
 
-def marker_string(result: SampleResult, population: str, beyond: str = "") -> str:
-    """Markers of the gates on the population's path, without scatter, viability and hyphens.
+def marker_string(result: SampleResult, population: str, beyond: str = "", subset: str = "") -> str:
+    """Markers of the gates on the population's path, viability last, without scatter and hyphens.
 
     Parameters
     ----------
     beyond : a population above it; only gates below that are told.
+    subset : markers of a subset of the population, told after its own.
+
+    References
+    ----------
+    SDTMIG 3.4, CP, assumptions 7b (viability belongs to the string) and 8 (order and signs).
     """
     gates = _path(result, population)
     names = [gate.population for gate in gates]
     if beyond in names:
         gates = gates[names.index(beyond) + 1 :]
-    return "".join(_markers(result, gate) for gate in gates if not _is_viability(gate))
+    lineage = [_markers(result, gate) for gate in gates if not _is_viability(gate)]
+    return "".join([*lineage, subset, *(_markers(result, gate) for gate in gates if _is_viability(gate))])
+
+
+def whole_string(result: SampleResult, population: str) -> str:
+    """The marker string of a denominator; ``FSC SSC`` where scatter alone makes it, as lymphocytes without a marker."""
+    dims = [dim for gate in _path(result, population) if gate.gate is not None for dim in gate.gate.dims]
+    scatter = any(dim.upper().startswith(("FSC", "SSC")) for dim in dims)
+    return marker_string(result, population) or ("FSC SSC" if scatter else "")
 
 
 def sublineage(result: SampleResult, population: str, of: str) -> str:

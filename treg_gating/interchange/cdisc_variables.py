@@ -60,7 +60,7 @@ CP = DatasetPlan(
             "CPTEST", "Name of Measurement, Test or Examination", core="Req", codelist="C181174", origin="Assigned"
         ),
         Variable("CPSBMRKS", "Sublineage Marker String", origin="Assigned"),
-        Variable("CPMRKSTR", "Marker String", core="Exp", comment="stained markers of the gates on the path"),
+        Variable("CPMRKSTR", "Marker String", core="Exp", comment="stained markers of the gates, viability last"),
         Variable("CPGATE", "Gate", origin="Assigned", comment="population of the gating template"),
         Variable("CPGATDEF", "Gate Definition", comment="gates from the first to the last, joined by |"),
         Variable("CPCAT", "Category", codelist="C181171", origin="Assigned"),
@@ -79,7 +79,7 @@ CP = DatasetPlan(
         Variable(
             "CPLOBXFL", "Last Observation Before Exposure Flag", codelist=_Y, comment="the subject's baseline value"
         ),
-        Variable("VISITNUM", "Visit Number", "Num", core="Exp", origin="Assigned", comment="order in study.toml"),
+        Variable("VISITNUM", "Visit Number", "Num", origin="Assigned", comment="order in study.toml"),
         Variable("VISIT", "Visit Name", origin="Protocol"),
         Variable("VISITDY", "Planned Study Day of Visit", "Num", origin="Protocol"),
         Variable("CPDTC", "Date/Time of Collection", core="Exp", origin="Collected", comment="ISO 8601"),
