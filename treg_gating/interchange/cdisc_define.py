@@ -14,6 +14,7 @@ __all__ = ["write_define_workbook"]
 _NOTES = (
     "Define-XML is the sponsor's to make; these sheets hold what it needs.",
     "Controlled terminology is named by its code list; the sponsor states the version and checks the terms.",
+    "CPTESTCD TLHRTLH, THRLY, TLHRSP and CD25X are not in the SDTM terminology of 2022-09-30; the list is extensible.",
     "SUPPCP: CPNUMEVT and CPDENEVT are the events counted in numerator and denominator.",
     "Study days: the first dose is day 1; there is no day 0.",
     "CPDTC is the collection as the sample sheet gives it, not the acquisition.",
