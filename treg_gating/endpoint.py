@@ -19,7 +19,7 @@ from treg_gating.samplesheet import Role, Tube
 from treg_gating.study import Study, Visit
 from treg_gating.tables import ENDPOINT, OTHER_TUBES, names
 
-__all__ = ["EndpointPlan", "Row", "endpoint_table", "other_tubes"]
+__all__ = ["EndpointPlan", "Row", "endpoint_table", "endpoint_tables", "other_tubes"]
 
 Row = dict[str, str | int | float | None]
 
@@ -51,11 +51,21 @@ class EndpointPlan(Protocol):
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A tube with its result and the row it would give."""
+    """A tube and the row it would give.
+
+    Parameters
+    ----------
+    position : in the sheet, samples alone.
+    visit, note : the planned visit it belongs to, or None, and what there is to say about it.
+    alone : its row without that, for where it counts for no visit.
+    """
 
     tube: Tube
     row: Row
     position: int
+    visit: str | None
+    note: str
+    alone: Row
 
 
 def endpoint_table(
@@ -70,27 +80,7 @@ def endpoint_table(
     study : planned visits, baseline, limits, kind of interval.
     plan : template and the two populations whose ratio is the endpoint.
     """
-    maker = _RowMaker(study, plan, code_version)
-    samples = [tube for tube in tubes if tube.role is Role.SAMPLE and tube.tube_id in results]
-    placed: dict[tuple[str, str], list[_Candidate]] = {}
-    strays: dict[tuple[str, str], list[str]] = {}
-    for position, tube in enumerate(samples):
-        visit, note = _visit_of(tube, study)
-        row = maker.row(tube, results[tube.tube_id], visit or tube.visit, note)
-        if visit is None:
-            strays.setdefault((tube.subject, _named(tube, study)), []).append(note)
-        else:
-            placed.setdefault((tube.subject, visit), []).append(_Candidate(tube, row, position))
-    rows: list[Row] = []
-    for subject in dict.fromkeys(tube.subject for tube in samples):
-        found = [
-            _chosen(placed.get((subject, visit.name), []), visit)
-            or _missing(subject, visit.name, strays.get((subject, visit.name), []))
-            for visit in study.visits
-        ]
-        _add_change(found, study)
-        rows += found
-    return rows
+    return endpoint_tables(results, tubes, study, plan, code_version)[0]
 
 
 def other_tubes(
@@ -100,22 +90,59 @@ def other_tubes(
 
     They lie outside every window, or another tube of their visit counts; their values are listed and enter nothing.
     """
-    counted = {row["tube_id"]: row for row in endpoint_table(results, tubes, study, plan, code_version)}
-    chosen = {(row["subject"], row["visit"]): tube_id for tube_id, row in counted.items() if tube_id}
+    return endpoint_tables(results, tubes, study, plan, code_version)[1]
+
+
+def endpoint_tables(
+    results: Mapping[str, SampleResult], tubes: Sequence[Tube], study: Study, plan: EndpointPlan, code_version: str = ""
+) -> tuple[list[Row], list[Row]]:
+    """Both tables, :func:`endpoint_table` and :func:`other_tubes`; every result is looked at once."""
     maker = _RowMaker(study, plan, code_version)
+    candidates = [
+        _candidate(maker, tube, results[tube.tube_id], study, position)
+        for position, tube in enumerate(tube for tube in tubes if tube.role is Role.SAMPLE and tube.tube_id in results)
+    ]
+    placed: dict[tuple[str, str], list[_Candidate]] = {}
+    strays: dict[tuple[str, str], list[str]] = {}
+    for found in candidates:
+        if found.visit is None:
+            strays.setdefault((found.tube.subject, _named(found.tube, study)), []).append(found.note)
+        else:
+            placed.setdefault((found.tube.subject, found.visit), []).append(found)
     rows: list[Row] = []
-    for tube in tubes:
-        if tube.role is not Role.SAMPLE or tube.tube_id not in results or tube.tube_id in counted:
+    for subject in dict.fromkeys(found.tube.subject for found in candidates):
+        chosen = [
+            _chosen(placed.get((subject, visit.name), []), visit)
+            or _missing(subject, visit.name, strays.get((subject, visit.name), []))
+            for visit in study.visits
+        ]
+        _add_change(chosen, study)
+        rows += chosen
+    return rows, _others(candidates, rows)
+
+
+def _others(candidates: Sequence[_Candidate], rows: Sequence[Row]) -> list[Row]:
+    """Rows of the tubes that no row of the endpoint was taken from, each with the reason."""
+    counted = {row["tube_id"] for row in rows}
+    chosen = {(row["subject"], row["visit"]): row["tube_id"] for row in rows if row["tube_id"]}
+    others: list[Row] = []
+    for found in candidates:
+        tube, visit = found.tube, found.visit
+        if tube.tube_id in counted:
             continue
-        visit, note = _visit_of(tube, study)
         instead = chosen.get((tube.subject, visit or ""))
-        reason = (
-            note if visit is None else f"tube {instead} counts for {visit}" if instead else f"{visit} is not planned"
-        )
-        row = maker.row(tube, results[tube.tube_id], visit or tube.visit, "")
-        row.update(why_not_counted=reason, day=tube.day, date=tube.date)
-        rows.append({name: row.get(name) for name in names(OTHER_TUBES)})
-    return rows
+        placed = f"tube {instead} counts for {visit}" if instead else f"{visit} is not planned"
+        why = found.note if visit is None else placed
+        row = {**found.alone, "why_not_counted": why, "day": tube.day, "date": tube.date}
+        others.append({name: row.get(name) for name in names(OTHER_TUBES)})
+    return others
+
+
+def _candidate(maker: _RowMaker, tube: Tube, result: SampleResult, study: Study, position: int) -> _Candidate:
+    visit, note = _visit_of(tube, study)
+    row = maker.row(tube, result, visit or tube.visit, note)
+    alone = maker.row(tube, result, visit or tube.visit, "") if note else row
+    return _Candidate(tube, row, position, visit, note, alone)
 
 
 def _named(tube: Tube, study: Study) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 
 from treg_gating.gating.results import PopulationCount, SampleResult
-from treg_gating.run.control_charts import write_control_charts
+from treg_gating.run.control_charts import ControlCharts
 
 
 def _tube(name, treg, *, role="control", day=1):
@@ -14,11 +14,18 @@ def _tube(name, treg, *, role="control", day=1):
     return SampleResult(name, name, "C", "", "B1", role, "done", acquired=acquired, counts=counts)
 
 
+def written(folder, tubes):
+    charts = ControlCharts("treg", "cd4_t")
+    for tube in tubes:
+        charts.add(tube)
+    return charts.write(folder)
+
+
 def test_series_and_rules_are_written(tmp_path):
     shares = (50, 51, 49, 50, 52, 48, 90)
     tubes = [_tube(f"c{day}", treg, day=day) for day, treg in enumerate(shares, start=1)]
     tubes += [_tube("s1", 150, role="sample"), _tube("s2", None, role="sample")]
-    digests, said = write_control_charts(tmp_path, tubes, "treg", "cd4_t")
+    digests, said = written(tmp_path, tubes)
     assert list(digests) == ["levey_jennings.csv"]
     assert len(said) == 1
     assert said[0].startswith("treg % of cd4_t: 1-3s")
@@ -32,5 +39,5 @@ def test_series_and_rules_are_written(tmp_path):
 
 def test_same_results_same_bytes(tmp_path):
     tubes = [_tube("c1", 50)]
-    first, _ = write_control_charts(tmp_path, tubes, "treg", "cd4_t")
-    assert write_control_charts(tmp_path, tubes, "treg", "cd4_t")[0] == first
+    first, _ = written(tmp_path, tubes)
+    assert written(tmp_path, tubes)[0] == first

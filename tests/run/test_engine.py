@@ -144,8 +144,8 @@ def test_no_scheduler_there(shared, monkeypatch):
 @pytest.mark.parametrize(
     ("seconds", "n", "threads", "expected"),
     [
-        (0.0102, 200, 2, [1, 10, 10, 10]),  # short tubes share a task of a tenth of a second
-        (0.001, 200, 2, [1, 16, 16, 16]),
+        (0.0102, 2000, 2, [1, 25, 25, 25]),  # short tubes share a task of a quarter of a second
+        (0.001, 2000, 2, [1, 50, 50, 50]),
         (0.5, 200, 2, [1, 1, 1, 1]),  # long ones do not
         (0.01, 10, 2, [1, 1, 1, 1]),  # every thread gets some
         (0.01, 2, 2, [1, 1]),

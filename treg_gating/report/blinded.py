@@ -36,7 +36,7 @@ def report_writer(folder: Path, *, blind: bool, key: Path | None = None) -> Repo
         return build_report
 
     def write(record: RunRecord, path: Path) -> None:
-        known = open_key(key or folder / KEY_NAME, [sample.tube_id for sample in record.samples])
+        known = open_key(key or folder / KEY_NAME, [tube.tube_id for tube in record.tubes])
         build_report(blinded(record, known.pseudonym_of), path)
 
     return write
@@ -84,10 +84,10 @@ def _names(record: RunRecord, pseudonym_of: Mapping[str, str]) -> dict[str, str]
         instead.update(dict.fromkeys((str(row.get(name) or "") for name in ("subject", "visit", "batch")), BLINDED))
     for visit, _ in record.study.visits:
         instead[visit] = BLINDED
-    for sample in record.samples:
-        own, path = pseudonym_of[sample.tube_id], Path(sample.file)
-        instead.update(dict.fromkeys((sample.subject, sample.visit, sample.batch), BLINDED))
-        instead.update(dict.fromkeys((sample.file, path.name, path.stem, sample.tube_id), own))
+    for tube in record.tubes:
+        own, path = pseudonym_of[tube.tube_id], Path(tube.file)
+        instead.update(dict.fromkeys((tube.subject, tube.visit, tube.batch), BLINDED))
+        instead.update(dict.fromkeys((tube.file, path.name, path.stem, tube.tube_id), own))
     return instead
 
 

@@ -25,7 +25,7 @@ def shown_part(record: RunRecord, most: int = MOST_TUBES) -> RunRecord:
     """
     total = len(record.samples)
     if total <= most:
-        return record
+        return replace(record, samples=tuple(record.samples))  # few enough to be held while the page is drawn
     worst: dict[str, int] = {}
     tubes: dict[str, int] = {}
     for result in record.samples:
@@ -38,7 +38,8 @@ def shown_part(record: RunRecord, most: int = MOST_TUBES) -> RunRecord:
         if tubes[subject] <= room:
             shown.add(subject)
             room -= tubes[subject]
-    samples = tuple(result for result in record.samples if result.subject in shown)
+    places = [at for at, tube in enumerate(record.tubes) if tube.subject in shown]
+    samples = tuple(record.samples[at] for at in places)
     left_out = sum(rank <= REVIEW.rank for subject, rank in worst.items() if subject not in shown)
     note = (
         f"This page shows {plural(len(samples), 'tube')} of {total:,}, those of {plural(len(shown), 'subject')} with "

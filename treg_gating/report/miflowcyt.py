@@ -6,6 +6,7 @@ Cytometry A 2008;73:926.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -55,18 +56,53 @@ _LIST_MODE = (
 
 def write_miflowcyt(record: RunRecord, path: Path) -> None:
     """Write miflowcyt.xlsx; the same record gives the same bytes."""
-    results = [result for result in record.samples if result.status == "done"]
+    told = _Told(record.samples)
     sheets = (
-        Sheet("MIFlowCyt", _ITEMS, _items(record, results), marked=("state",)),
-        Sheet("2.4 reagents", _REAGENTS, _reagents(results), marked=_GAPS),
-        Sheet("3.3 detectors", _DETECTORS, _detectors(results)),
+        Sheet("MIFlowCyt", _ITEMS, _items(record, told), marked=("state",)),
+        Sheet("2.4 reagents", _REAGENTS, _reagents(told), marked=_GAPS),
+        Sheet("3.3 detectors", _DETECTORS, _detectors(told)),
         Sheet("4.1 files", _LIST_MODE, _list_mode(record)),
     )
     write_workbook(path, f"MIFlowCyt: {record.title}", sheets)
 
 
-def _items(record: RunRecord, results: list[SampleResult]) -> Iterator[Mapping[str, Cell]]:
-    days = sorted({acquired_on(result.acquired.split(" ")[0]) for result in results if result.acquired})
+class _Told:
+    """What finished tubes say, each looked at once: what was said, with the number of tubes that say it.
+
+    Attributes
+    ----------
+    keywords : by keyword. lasers, compensations, scales : in words.
+    channels : the markers that each was read for, in the panel's order. days : of acquisition.
+    """
+
+    def __init__(self, results: Iterable[SampleResult]) -> None:
+        self.keywords: dict[str, Counter[str]] = {}
+        self.lasers, self.compensations, self.scales = Counter[str](), Counter[str](), Counter[str]()
+        self.channels: dict[str, list[str]] = {}
+        self.days: set[str] = set()
+        for result in results:
+            if result.status == "done":
+                self._add(result)
+
+    def _add(self, result: SampleResult) -> None:
+        for name, value in result.instrument.items():
+            self.keywords.setdefault(name, Counter())[value] += 1
+        self.lasers[", ".join(f"{name} {value}" for name, value in result.instrument.items() if "LASER" in name)] += 1
+        self.compensations[result.compensation] += 1
+        self.scales[_scales(result)] += 1
+        for marker, channel, _ in result.panel:
+            if marker not in self.channels.setdefault(channel, []):
+                self.channels[channel].append(marker)
+        if result.acquired:
+            self.days.add(acquired_on(result.acquired.split(" ")[0]))
+
+    def said(self, keyword: str) -> str:
+        """What the files say under a keyword."""
+        return _tally(self.keywords.get(keyword, {}))
+
+
+def _items(record: RunRecord, told: _Told) -> Iterator[Mapping[str, Cell]]:
+    days = sorted(told.days)
     populations = ", ".join(row.population for row in record.template.rows)
     visits = ", ".join(name for name, _ in record.study.visits)
     lines: tuple[tuple[str, str, str, str], ...] = (
@@ -83,20 +119,20 @@ def _items(record: RunRecord, results: list[SampleResult]) -> Iterator[Mapping[s
         ("2.3", "Sample treatment: anticoagulant, isolation, fixation, permeabilisation, times", "", ""),
         ("2.4", "Fluorescence reagents: clone, manufacturer, catalogue number", "", ""),
         ("3.1", "Instrument manufacturer", "", ""),
-        ("3.2", "Instrument model", _FILES, _said(results, "$CYT")),
-        ("3.2", "Serial number", _FILES, _said(results, "$CYTSN") or _said(results, "CYTNUM")),
+        ("3.2", "Instrument model", _FILES, told.said("$CYT")),
+        ("3.2", "Serial number", _FILES, told.said("$CYTSN") or told.said("CYTNUM")),
         ("3.3.1", "Flow cell and fluidics", "", ""),
-        ("3.3.2", "Light sources", _FILES, _lasers(results)),
+        ("3.3.2", "Light sources", _FILES, _tally(told.lasers)),
         ("3.3.3", "Excitation optics", "", ""),
         ("3.3.4", "Optical filters, with their dates of installation", "", "as files name them: sheet 3.3 detectors"),
-        ("3.3.5", "Optical detectors and their voltages", _FILES, "see sheet 3.3 detectors" if results else ""),
+        ("3.3.5", "Optical detectors and their voltages", _FILES, "see sheet 3.3 detectors" if told.channels else ""),
         ("3.3.6", "Optical paths", "", ""),
-        ("3.4", "Software of acquisition", _FILES, _said(results, "CREATOR") or _said(results, "$SYS")),
-        ("3.4", "Threshold", _FILES, _said(results, "THRESHOLD") or _said(results, "$TR")),
-        ("4.1", "List-mode files", _RUN, f"{len(record.samples)} files with their digests: sheet 4.1 files"),
+        ("3.4", "Software of acquisition", _FILES, told.said("CREATOR") or told.said("$SYS")),
+        ("3.4", "Threshold", _FILES, told.said("THRESHOLD") or told.said("$TR")),
+        ("4.1", "List-mode files", _RUN, f"{len(record.tubes)} files with their digests: sheet 4.1 files"),
         ("4.1", "Where the files are deposited", "", ""),
-        ("4.2", "Compensation", _RUN, _tally(result.compensation for result in results)),
-        ("4.3", "Data transformation", _RUN, _tally(_scales(result) for result in results)),
+        ("4.2", "Compensation", _RUN, _tally(told.compensations)),
+        ("4.3", "Data transformation", _RUN, _tally(told.scales)),
         ("4.4", "Gating", _RUN, _gating(record)),
     )  # fmt: skip
     for item, name, state, content in lines:
@@ -123,28 +159,14 @@ def _gating(record: RunRecord) -> str:
     )
 
 
-def _said(results: Iterable[SampleResult], keyword: str) -> str:
-    return _tally(result.instrument.get(keyword, "") for result in results)
-
-
-def _tally(values: Iterable[str]) -> str:
+def _tally(counts: Mapping[str, int]) -> str:
     """Each value that is said; where it is not one alone, with the number of tubes."""
-    counts: dict[str, int] = {}
-    for value in values:
-        if value:
-            counts[value] = counts.get(value, 0) + 1
-    if len(counts) < 2:
-        return next(iter(counts), "")
-    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    said = {value: number for value, number in counts.items() if value}
+    if len(said) < 2:
+        return next(iter(said), "")
+    ordered = sorted(said.items(), key=lambda item: -item[1])
     more = f"; and {len(ordered) - _MANY} more" if len(ordered) > _MANY else ""
     return "; ".join(f"{value} ({number} tubes)" for value, number in ordered[:_MANY]) + more
-
-
-def _lasers(results: Iterable[SampleResult]) -> str:
-    return _tally(
-        ", ".join(f"{name} {value}" for name, value in result.instrument.items() if "LASER" in name)
-        for result in results
-    )
 
 
 def _scales(result: SampleResult) -> str:
@@ -156,33 +178,23 @@ def _scales(result: SampleResult) -> str:
     return "; ".join(f"{', '.join(dimensions)}: {kind}" for kind, dimensions in kinds.items())
 
 
-def _channels(results: Iterable[SampleResult]) -> dict[str, list[str]]:
-    """Channel → the markers it was read for, in the panel's order."""
-    found: dict[str, list[str]] = {}
-    for result in results:
-        for marker, channel, _ in result.panel:
-            if marker not in found.setdefault(channel, []):
-                found[channel].append(marker)
-    return found
-
-
-def _reagents(results: list[SampleResult]) -> Iterator[Mapping[str, Cell]]:
-    for channel, markers in _channels(results).items():
+def _reagents(told: _Told) -> Iterator[Mapping[str, Cell]]:
+    for channel, markers in told.channels.items():
         if set(markers) & {"FSC-A", "FSC-H", "FSC-W", "SSC-A", "SSC-H", "SSC-W", "Time"}:
             continue
         yield {"marker": " / ".join(markers), "channel": channel, **dict.fromkeys(_GAPS, TO_FILL_IN)}
 
 
-def _detectors(results: list[SampleResult]) -> Iterator[Mapping[str, Cell]]:
-    for channel, markers in _channels(results).items():
-        told = {
-            meaning: _said(results, f"{channel} $Pn{letter}") or "not in the files"
+def _detectors(told: _Told) -> Iterator[Mapping[str, Cell]]:
+    for channel, markers in told.channels.items():
+        settings = {
+            meaning: told.said(f"{channel} $Pn{letter}") or "not in the files"
             for letter, meaning in CHANNEL_SETTINGS.items()
         }
-        yield {"channel": channel, "marker": " / ".join(markers), **told}
+        yield {"channel": channel, "marker": " / ".join(markers), **settings}
 
 
 def _list_mode(record: RunRecord) -> Iterator[Mapping[str, Cell]]:
     keys = ("tube_id", "file", "sha256", "n_events", "acquired", "cytometer", "compensation")
-    for result in record.samples:
-        yield {key: getattr(result, key) for key in keys}
+    for tube in record.tubes:
+        yield {key: getattr(tube, key) for key in keys}

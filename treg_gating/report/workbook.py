@@ -9,7 +9,6 @@ from pathlib import Path
 from treg_gating.gating.results import FlagLevel, SampleResult
 from treg_gating.report.prism import prism_lines
 from treg_gating.report.xlsx import Cell, Heading, Line, Page, Sheet, write_workbook
-from treg_gating.run.finish import result_state
 from treg_gating.run.outputs import population_rows
 from treg_gating.run.record import RunRecord
 from treg_gating.tables import AUDIT, ENDPOINT, FLAGS, MARKER_MAP, OVERRIDES, POPULATIONS
@@ -18,6 +17,7 @@ __all__ = ["write_results_workbook"]
 
 _ORDER = {"failed": 0, FlagLevel.FAIL: 1, FlagLevel.REVIEW: 2, FlagLevel.NOTE: 3, "file": 4}
 _MANY = 8
+_Panel = tuple[tuple[str, str, str], ...]  # marker, channel, how it was found
 _STATUSES = (
     ("ok", "the value may be used"),
     ("review", "look at the tube in report.html before the value is used"),
@@ -29,14 +29,15 @@ _STATUSES = (
 
 def write_results_workbook(record: RunRecord, path: Path) -> None:
     """Write results.xlsx; the same record gives the same bytes."""
+    flags, panels = _flags_and_panels(record)
     sheets = (
         Page("Summary", _summary(record), (26, *[14] * 9), frozen=(1, 0)),
         Sheet("Treg endpoint", ENDPOINT, record.endpoint, marked=("status",)),
         Sheet("All populations", POPULATIONS, population_rows(record.samples, record.template.denominator)),
-        Sheet("QC flags", FLAGS, _flags(record), empty="no flag", marked=("level",)),
+        Sheet("QC flags", FLAGS, flags, empty="no flag", marked=("level",)),
         Sheet("Overrides", OVERRIDES, record.overrides),
         Page("Prism-ready", prism_lines(record), (16,), frozen=(0, 1)),
-        Sheet("Marker map", MARKER_MAP, _marker_map(record)),
+        Sheet("Marker map", MARKER_MAP, _marker_map(panels)),
         Page("Settings", _settings(record), (26, 50, 18, 8, 20, 40, 12, 50), frozen=(1, 0)),
         Sheet("Audit", AUDIT, record.audit),
     )
@@ -44,7 +45,7 @@ def write_results_workbook(record: RunRecord, path: Path) -> None:
 
 
 def _summary(record: RunRecord) -> list[Line]:
-    states = Counter(result_state(result) for result in record.samples)
+    states = Counter(tube.state for tube in record.tubes)
     lines: list[Line] = [
         Heading(record.title),
         ["Study", record.study.study_id or "not named"],
@@ -79,10 +80,15 @@ def _visit_line(record: RunRecord, visit: str) -> list[Cell]:
     return [visit, len(values), float(values[0]), float(median), float(values[-1]), *states]
 
 
-def _flags(record: RunRecord) -> list[Mapping[str, Cell]]:
-    """Flags of all tubes, worst first; of equal weight in the order of the sheet."""
-    rows = [row for result in record.samples for row in _flags_of(result)]
-    return sorted(rows, key=lambda row: _ORDER[str(row["level"])])
+def _flags_and_panels(record: RunRecord) -> tuple[list[Mapping[str, Cell]], dict[str, _Panel]]:
+    """Flags of all tubes, worst first, of equal weight in the order of the sheet; and each tube's panel."""
+    flags: list[Mapping[str, Cell]] = []
+    panels: dict[str, _Panel] = {}
+    alike: dict[_Panel, _Panel] = {}  # a panel is held once, however many tubes have it
+    for result in record.samples:
+        flags += _flags_of(result)
+        panels[result.tube_id] = alike.setdefault(result.panel, result.panel)
+    return sorted(flags, key=lambda row: _ORDER[str(row["level"])]), panels
 
 
 def _flags_of(result: SampleResult) -> Iterator[Mapping[str, Cell]]:
@@ -97,13 +103,13 @@ def _flags_of(result: SampleResult) -> Iterator[Mapping[str, Cell]]:
         yield {**tube, "level": "file", "code": code if text else "", "population": "", "text": text or warning}
 
 
-def _marker_map(record: RunRecord) -> Iterator[Mapping[str, Cell]]:
+def _marker_map(panels: Mapping[str, _Panel]) -> Iterator[Mapping[str, Cell]]:
     """Which detector was read for which marker; a row for each way it was, the tubes named where they are few."""
     tubes: dict[tuple[str, str, str], list[str]] = {}
-    for result in record.samples:
-        for key in result.panel:
-            tubes.setdefault(key, []).append(result.tube_id)
-    read = sum(bool(result.panel) for result in record.samples)
+    for tube_id, panel in panels.items():
+        for key in panel:
+            tubes.setdefault(key, []).append(tube_id)
+    read = sum(map(bool, panels.values()))
     order = {marker: at for at, marker in enumerate(dict.fromkeys(marker for marker, _, _ in tubes))}
     for (marker, channel, how), found in sorted(tubes.items(), key=lambda item: (order[item[0][0]], -len(item[1]))):
         more = f" and {len(found) - _MANY} more" if len(found) > _MANY else ""
@@ -115,9 +121,8 @@ def _settings(record: RunRecord) -> list[Line]:
     template = record.template
     lines: list[Line] = [Heading("Settings of the run")]
     lines += [[name, _plain(value)] for name, value in record.settings.items()]
-    lines += [
-        ["compensation", words] for words in dict.fromkeys(r.compensation for r in record.samples if r.compensation)
-    ]
+    compensations = dict.fromkeys(tube.compensation for tube in record.tubes if tube.compensation)
+    lines += [["compensation", words] for words in compensations]
     lines += [[], Heading("Versions"), ["treg-gating", record.version]]
     lines += [[name, version] for name, version in record.environment.items()]
     lines += [[], Heading("Visits"), ["visit", "target day"]]

@@ -11,7 +11,7 @@ import json
 import math
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ _RESULTS = (FittedGate, Flag, GatePicture, PopulationCount, SampleFit, SampleRes
 _PLANS = (Tube, Study, Visit, Endpoint, Limits, Statistics, StudySummary, TemplateSummary, TemplateRow)
 CLASSES: dict[str, type[Any]] = {kind.__name__: kind for kind in (*_RESULTS, *_PLANS, *GATES.values())}
 ENUMS: dict[str, type[Enum]] = {kind.__name__: kind for kind in (FlagLevel, GateStatus, Role)}
+_FIELDS = {kind: tuple(item.name for item in fields(kind)) for kind in CLASSES.values()}
+_AS_THEY_ARE = frozenset({str, int, bool, type(None)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def encode(value: Any) -> Payload:
     arrays = bytearray()
     plain = _Encoder(arrays).plain(value)
     text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return Payload(text, zlib.compress(bytes(arrays)) if arrays else b"")
+    return Payload(text, zlib.compress(bytes(arrays), 3) if arrays else b"")
 
 
 def decode(payload: Payload) -> Any:
@@ -83,7 +85,7 @@ def decode(payload: Payload) -> Any:
     """
     try:
         arrays = zlib.decompress(payload.arrays) if payload.arrays else b""
-        return _Decoder(arrays).value(json.loads(payload.text))
+        return json.loads(payload.text, object_hook=_Decoder(arrays).value)
     except (ValueError, KeyError, TypeError, IndexError, zlib.error) as error:
         msg = f"a stored result cannot be read ({type(error).__name__}: {error}); the ledger is damaged"
         raise RunStateError(msg) from error
@@ -94,8 +96,13 @@ class _Encoder:
         self.arrays = arrays
 
     def plain(self, value: Any) -> Any:
-        if value is None or isinstance(value, bool):
+        kind = type(value)
+        if kind in _AS_THEY_ARE:
             return value
+        if kind in _FIELDS:
+            return {"$": kind.__name__, **{name: self.plain(getattr(value, name)) for name in _FIELDS[kind]}}
+        if kind is tuple:
+            return {"$": "tuple", "items": [self.plain(item) for item in value]}
         if isinstance(value, Enum):
             return {"$": "enum", "kind": type(value).__name__, "value": value.value}
         if isinstance(value, str):
@@ -119,8 +126,6 @@ class _Encoder:
             return [self.plain(item) for item in value]
         if isinstance(value, Mapping):
             return self._mapping(value)
-        if is_dataclass(value) and not isinstance(value, type):
-            return self._dataclass(value)
         msg = f"cannot store a {type(value).__name__}"
         raise TypeError(msg)
 
@@ -138,37 +143,27 @@ class _Encoder:
             return {str(key): self.plain(item) for key, item in value.items()}
         return {"$": "map", "items": [[self.plain(key), self.plain(item)] for key, item in value.items()]}
 
-    def _dataclass(self, value: Any) -> dict[str, Any]:
-        name = type(value).__name__
-        if CLASSES.get(name) is not type(value):
-            msg = f"cannot store a {name}"
-            raise TypeError(msg)
-        return {"$": name, **{item.name: self.plain(getattr(value, item.name)) for item in fields(value)}}
-
 
 class _Decoder:
+    """Turns the objects of the JSON text into values, inner ones first, while it is parsed."""
+
     def __init__(self, arrays: bytes) -> None:
         self.arrays = arrays
         self.tags: dict[str, Callable[[dict[str, Any]], Any]] = {
-            "tuple": lambda tagged: tuple(self.value(item) for item in tagged["items"]),
-            "map": lambda tagged: {self.value(key): self.value(item) for key, item in tagged["items"]},
+            "tuple": lambda tagged: tuple(tagged["items"]),
+            "map": lambda tagged: dict(tagged["items"]),
             "float": lambda tagged: float(tagged["value"]),
             "path": lambda tagged: Path(tagged["value"]),
             "enum": lambda tagged: ENUMS[tagged["kind"]](tagged["value"]),
             "array": self._array,
         }
 
-    def value(self, plain: Any) -> Any:
-        if isinstance(plain, list):
-            return [self.value(item) for item in plain]
-        if not isinstance(plain, dict):
-            return plain
-        tag = plain.get("$")
-        if tag is None:
-            return {key: self.value(item) for key, item in plain.items()}
-        if tag in self.tags:
-            return self.tags[tag](plain)
-        return CLASSES[tag](**{key: self.value(item) for key, item in plain.items() if key != "$"})
+    def value(self, found: dict[str, Any]) -> Any:
+        if "$" not in found:
+            return found
+        tag = found.pop("$")
+        make = self.tags.get(tag)
+        return make(found) if make else CLASSES[tag](**found)
 
     def _array(self, tagged: dict[str, Any]) -> np.ndarray[Any, Any]:
         dtype, shape = np.dtype(tagged["dtype"]), tuple(tagged["shape"])

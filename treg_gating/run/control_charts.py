@@ -3,59 +3,76 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from treg_gating.gating.results import SampleResult
-from treg_gating.levey_jennings import Point, Violation, control_violations, series_of
+from treg_gating.levey_jennings import Point, control_violations, series_of
 from treg_gating.proportion import rounded
 from treg_gating.run.files import write_bytes
-from treg_gating.run.outputs import Row, csv_bytes
+from treg_gating.run.outputs import Row, csv_bytes, csv_lines
 from treg_gating.tables import LEVEY_JENNINGS
 
-__all__ = ["write_control_charts"]
+__all__ = ["ControlCharts"]
 
 NAME = "levey_jennings.csv"
 
 
-def write_control_charts(
-    folder: Path, results: Sequence[SampleResult], numerator: str, denominator: str
-) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Write levey_jennings.csv.
+class ControlCharts:
+    """levey_jennings.csv of results that are given one by one, none of which is held.
 
     Parameters
     ----------
-    results : in the order of the sheet.
     numerator, denominator : populations of the primary endpoint.
-
-    Returns
-    -------
-    Digest by file name, and a sentence for each rule that the control donor's tubes break.
-
-    Raises
-    ------
-    DiskError : the file that was there before is untouched.
     """
-    points = series_of(results, numerator, denominator)
-    broken = control_violations(points)
-    content = csv_bytes(LEVEY_JENNINGS, _rows(points, broken))
-    write_bytes(folder / NAME, content)
-    return {NAME: hashlib.sha256(content).hexdigest()}, tuple(violation.text for violation in broken)
+
+    def __init__(self, numerator: str, denominator: str) -> None:
+        self._endpoint = numerator, denominator
+        self._tubes: list[bytes | tuple[Point, ...]] = []  # lines; the control donor's wait for its rules
+
+    def add(self, result: SampleResult) -> None:
+        """The next tube, in the order of the sheet."""
+        points = series_of([result], *self._endpoint)
+        self._tubes.append(points if result.role == "control" else _lines(points, {}))
+
+    def write(self, folder: Path) -> tuple[dict[str, str], tuple[str, ...]]:
+        """Write the file.
+
+        Returns
+        -------
+        Digest by file name, and a sentence for each rule that the control donor's tubes break.
+
+        Raises
+        ------
+        DiskError : the file that was there before is untouched.
+        """
+        controls = [point for tube in self._tubes if not isinstance(tube, bytes) for point in tube]
+        broken = control_violations(controls)
+        rules: dict[tuple[str, str], list[str]] = {}
+        for violation in broken:
+            for tube_id in violation.tubes:
+                rules.setdefault((violation.quantity, tube_id), []).append(violation.rule)
+        lines = (tube if isinstance(tube, bytes) else _lines(tube, rules) for tube in self._tubes)
+        content = b"".join([csv_bytes(LEVEY_JENNINGS, ()), *lines])
+        write_bytes(folder / NAME, content)
+        return {NAME: hashlib.sha256(content).hexdigest()}, tuple(violation.text for violation in broken)
 
 
-def _rows(points: Sequence[Point], broken: Sequence[Violation]) -> Iterator[Row]:
-    for point in points:
-        rules = [v.rule for v in broken if v.quantity == point.quantity and point.tube_id in v.tubes]
-        yield {
-            "tube_id": point.tube_id,
-            "subject": point.subject,
-            "visit": point.visit,
-            "batch": point.batch,
-            "role": point.role,
-            "acquired": point.acquired,
-            "quantity": point.quantity,
-            "value": rounded(point.value),
-            "unit": point.unit,
-            "n_events": point.n,
-            "rules": ";".join(dict.fromkeys(rules)),
-        }
+def _lines(points: Iterable[Point], rules: Mapping[tuple[str, str], Sequence[str]]) -> bytes:
+    return csv_lines(LEVEY_JENNINGS, (_row(point, rules.get((point.quantity, point.tube_id), ())) for point in points))
+
+
+def _row(point: Point, rules: Iterable[str]) -> Row:
+    return {
+        "tube_id": point.tube_id,
+        "subject": point.subject,
+        "visit": point.visit,
+        "batch": point.batch,
+        "role": point.role,
+        "acquired": point.acquired,
+        "quantity": point.quantity,
+        "value": rounded(point.value),
+        "unit": point.unit,
+        "n_events": point.n,
+        "rules": ";".join(dict.fromkeys(rules)),
+    }

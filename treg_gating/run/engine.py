@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 
 _CONNECT_SECONDS = 15
 _TRIES_ALONE = 3
-_TASK_SECONDS = 0.1  # a Dask task costs about 2 ms; this much work makes that small
-_MAX_BATCH = 16
+_TASK_SECONDS = 0.25  # a Dask task costs some 5 ms; this much work makes that small, and is all that a kill can cost
+_MAX_BATCH = 50
 
 
 class Engine(Protocol):
@@ -227,6 +227,29 @@ class Batches:
         return max(1, min(_MAX_BATCH, math.ceil(_TASK_SECONDS * self._tubes / self._seconds)))
 
 
+# What LocalCluster would set up for a person at a notebook, and nobody looks at here: the dashboard (whose plotting
+# library alone takes a second to import), a profiler that looks at every thread a hundred times a second, monitors.
+_FRUGAL: dict[str, Any] = {
+    "distributed.scheduler.allowed-failures": 0,  # a lost worker is told at once; run_stage decides
+    "distributed.scheduler.active-memory-manager.start": False,
+    "distributed.scheduler.work-stealing": False,  # there is one worker
+    "distributed.scheduler.http.routes": ["distributed.http.health"],
+    "distributed.worker.http.routes": ["distributed.http.health"],
+    "distributed.worker.profile.enabled": False,
+    "distributed.client.scheduler-info-interval": "1m",
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.tick.limit": "1m",
+    "distributed.admin.tick.cycle": "10s",
+    "distributed.admin.system-monitor.interval": "1m",
+    "distributed.admin.system-monitor.disk": False,
+    "distributed.admin.system-monitor.gil.enabled": False,
+    "distributed.admin.log-format": "%(name)s - %(levelname)s - %(message)s",
+    "distributed.diagnostics.nvml": False,
+}
+# Dask serves its health page anyway: on any free port of this computer.
+_ON_LOOPBACK: dict[str, Any] = {"protocol": "inproc://", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
+
+
 @contextmanager
 def _local_cluster(run: str, workers: int) -> Iterator[Engine]:
     """Dask's scheduler and one thread a core in this process; each thread watches a child process of its own.
@@ -237,27 +260,12 @@ def _local_cluster(run: str, workers: int) -> Iterator[Engine]:
     with _holding_back_sigint():
         begin_run(run, workers)  # they import while Dask does
         import dask
-        from dask.distributed import Client, LocalCluster
+        from dask.distributed import Client, Scheduler, SpecCluster, Worker
 
-        quiet = {
-            "distributed.scheduler.allowed-failures": 0,  # a lost worker is told at once; run_stage decides
-            "distributed.scheduler.active-memory-manager.start": False,
-            "distributed.worker.memory.terminate": False,  # the child process is the one that is watched
-            "distributed.worker.memory.pause": False,
-            "distributed.worker.memory.spill": False,
-            "distributed.worker.memory.target": False,
-            "distributed.admin.log-format": "%(name)s - %(levelname)s - %(message)s",
-        }
-        with dask.config.set(quiet):
-            cluster = LocalCluster(
-                n_workers=1,
-                processes=False,
-                threads_per_worker=workers,
-                dashboard_address="127.0.0.1:0",  # Dask serves its health pages anyway: on any free port
-                worker_dashboard_address="127.0.0.1:0",
-                memory_limit=0,
-                silence_logs=logging.CRITICAL,
-            )
+        with dask.config.set(_FRUGAL):
+            scheduler = {"cls": Scheduler, "options": _ON_LOOPBACK}
+            worker = {"cls": Worker, "options": {**_ON_LOOPBACK, "nthreads": workers, "memory_limit": 0}}
+            cluster = SpecCluster(workers={0: worker}, scheduler=scheduler, silence_logs=logging.CRITICAL)
     with cluster, Client(cluster, set_as_default=False) as client:
         try:
             yield DaskCluster(client, run, f"{workers} processes on this computer, by Dask")

@@ -11,22 +11,22 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from treg_gating.endpoint import endpoint_table, other_tubes
+from treg_gating.endpoint import endpoint_tables
 from treg_gating.errors import RunStateError
 from treg_gating.gating.gates import gate_to_dict
-from treg_gating.gating.results import FlagLevel, SampleResult
 from treg_gating.run.audit import now
 from treg_gating.run.codec import Payload, decode
-from treg_gating.run.control_charts import write_control_charts
+from treg_gating.run.control_charts import ControlCharts
 from treg_gating.run.files import all_or_none, replace_file
 from treg_gating.run.ledger import OUTPUT_MADE_AGAIN, Ledger
 from treg_gating.run.manifest import manifest_of
-from treg_gating.run.outputs import write_json, write_tables
+from treg_gating.run.outputs import Tables, write_endpoint, write_json
 from treg_gating.run.override_rows import override_rows
 from treg_gating.run.plan import plan_in, study_summary
 from treg_gating.run.record import EndpointRow, RunRecord
 from treg_gating.run.shelves import ResultShelf, Values
 from treg_gating.run.stored import RunRow
+from treg_gating.run.tube_summary import TubeSummary
 
 __all__ = [
     "EXIT_DONE",
@@ -38,7 +38,6 @@ __all__ = [
     "finish_run",
     "rebuild",
     "record_of",
-    "result_state",
     "still_finished",
 ]
 
@@ -146,8 +145,7 @@ def record_of(ledger: Ledger, row: RunRow, ended: str) -> RunRecord:
     plan = plan_in(row)
     cohort = decode(row.cohort) if row.cohort.text else {"notes": (), "consensus": {}}
     results = ResultShelf(ledger.results_of(row.run))
-    endpoint = endpoint_table(results, plan["tubes"], plan["study"], plan["template"], row.code)
-    others = other_tubes(results, plan["tubes"], plan["study"], plan["template"], row.code)
+    endpoint, others = endpoint_tables(results, plan["tubes"], plan["study"], plan["template"], row.code)
     consensus = {name: None if gate is None else gate_to_dict(gate) for name, gate in cohort["consensus"].items()}
     trail = ledger.audit_before_end(row.run)
     made = [decision for decision in ledger.decisions() if decision.seq <= len(trail)]
@@ -182,27 +180,33 @@ def record_of(ledger: Ledger, row: RunRow, ended: str) -> RunRecord:
 def _write(place: Path, folder: Path, ledger: Ledger, row: RunRow, reports: Reports) -> dict[str, Any]:
     """Write every output in `place`, from where they go to `folder`; what is to be said at the run's end."""
     record = record_of(ledger, row, row.ended)
-    outputs = write_tables(place, record.samples, record.endpoint, record.template.denominator, record.other_tubes)
-    charts, broken = write_control_charts(place, record.samples, record.template.numerator, record.template.denominator)
-    outputs.update(charts)
+    template = record.template
+    tables, charts = Tables(place, template.denominator), ControlCharts(template.numerator, template.denominator)
+    with tables:
+        for result in record.samples:  # each is read from the ledger when its turn comes, and not held
+            tables.add(result)
+            charts.add(result)
+    outputs = {**tables.digests, **write_endpoint(place, record.endpoint, record.other_tubes)}
+    digests, broken = charts.write(place)
+    outputs.update(digests)
     for name, write in reports.items():
         replace_file(place / name, partial(write, record))
         outputs[name] = _digest_or_empty(place / name)
     write_json(place / "manifest.json", manifest_of(record, outputs))
     outputs["manifest.json"] = _digest_or_empty(place / "manifest.json")
-    exit_code = _exit_code(record.samples)
+    exit_code = _exit_code(record.tubes)
     lines = _last_screen(record, folder, reports)
     gated = row.closing.get("gated_because", {})
     summary = {
         "run": row.run,
         "code_version": row.code,
-        "template": {"name": record.template.name, "sha256": record.template.sha256},
+        "template": {"name": template.name, "sha256": template.sha256},
         "started": row.started,
         "ended": row.ended,
         "exit_code": exit_code,
-        "tubes": dict(Counter(result_state(result) for result in record.samples)),
+        "tubes": dict(Counter(tube.state for tube in record.tubes)),
         "endpoint": dict(Counter(str(line["status"]) for line in record.endpoint)),
-        "failed": [_problem(result) for result in record.samples if result.status != "done"],
+        "failed": [_problem(tube) for tube in record.tubes if tube.status != "done"],
         "gated_because": gated,
         "notes": list(record.notes),
         "control_rules_broken": list(broken),
@@ -218,61 +222,49 @@ def _write(place: Path, folder: Path, ledger: Ledger, row: RunRow, reports: Repo
         "outputs": outputs,
         "complete": not transient,
         "gated_because": gated,
-        "attention": [
-            (result.subject, result.visit, state)
-            for result in record.samples
-            if (state := result_state(result)) != "done"
-        ],
+        "attention": [(tube.subject, tube.visit, tube.state) for tube in record.tubes if tube.state != "done"],
     }
 
 
-def result_state(result: SampleResult) -> str:
-    """What came of a tube: "done", "review" where a flag asks for a look, or "failed"."""
-    if result.status != "done":
-        return "failed"
-    return "review" if any(flag.level is not FlagLevel.NOTE for flag in result.flags) else "done"
-
-
-def _exit_code(results: Sequence[SampleResult]) -> int:
-    states = {result_state(result) for result in results}
+def _exit_code(tubes: Sequence[TubeSummary]) -> int:
+    states = {tube.state for tube in tubes}
     if "failed" in states:
         return EXIT_FAILED
     return EXIT_REVIEW if "review" in states else EXIT_DONE
 
 
-def _problem(result: SampleResult) -> dict[str, str]:
+def _problem(tube: TubeSummary) -> dict[str, str]:
     keys = ("tube_id", "file", "subject", "visit", "stage", "code", "reason")
-    return {key: str(getattr(result, key)) for key in keys}
+    return {key: getattr(tube, key) for key in keys}
 
 
 def _last_screen(record: RunRecord, folder: Path, reports: Iterable[str]) -> list[str]:
     """Some lines: tubes, subjects, the endpoint by visit, what failed, where it lies."""
-    states = Counter(result_state(result) for result in record.samples)
+    states = Counter(tube.state for tube in record.tubes)
     rows = Counter(str(row["status"]) for row in record.endpoint)
     subjects = len({row["subject"] for row in record.endpoint})
     valued = rows["ok"] + rows["review"]
-    failed = [result for result in record.samples if result.status != "done"]
-    failures = ", ".join(f"{result.tube_id} [{result.code}]" for result in failed[:4])
+    failed = [tube for tube in record.tubes if tube.status != "done"]
+    failures = ", ".join(f"{tube.tube_id} [{tube.code}]" for tube in failed[:4])
     more = f" and {len(failed) - 4} more" if len(failed) > 4 else ""
     shown = ", ".join(name if name != "report.html" else "report.html (open it first)" for name in reports)
     tables = "endpoint.csv, populations.parquet, gates.csv, summary.json, run.log.jsonl"
     return [
-        f"Tubes     {len(record.samples)}: {states['done'] + states['review']} done, of which {states['review']} "
+        f"Tubes     {len(record.tubes)}: {states['done'] + states['review']} done, of which {states['review']} "
         f"need review; {states['failed']} failed",
         f"Visits    {subjects} subjects × {len(record.study.visits)} visits: {valued} with a value, "
         f"{rows['not_estimable']} not estimable, {rows['failed']} failed, {rows['missing']} missing",
         f"Endpoint  {record.template.label}, median: {_medians(record.endpoint, record)}",
         f"Failed    {failures + more or 'none'}",
-        *_decisions(record.samples),
+        *_decisions(record.tubes),
         f"Results   in {folder}: {f'{shown}, ' if shown else ''}{tables}",
     ]
 
 
-def _decisions(results: Sequence[SampleResult]) -> list[str]:
+def _decisions(tubes: Sequence[TubeSummary]) -> list[str]:
     """A line on what persons decided, where anybody did."""
-    reviews = [result.review for result in results if result.review is not None]
-    verdicts = Counter(review.verdict for review in reviews if review.verdict)
-    stale = sum(len(review.stale) for review in reviews)
+    verdicts = Counter(tube.verdict for tube in tubes if tube.verdict)
+    stale = sum(tube.stale for tube in tubes)
     said = [f"{n} {verdict}" for verdict, n in sorted(verdicts.items())]
     if stale:
         said.append(f"{stale} NOT APPLIED because what they rest on has changed (flag DECISION_STALE)")

@@ -35,8 +35,6 @@ def manifest_of(record: RunRecord, outputs: Mapping[str, str]) -> dict[str, Any]
         "template": {"name": template.name, "version": template.version, "sha256": template.sha256},
         "audit_head": settings.pop("audit_head", ""),
         "settings": settings,
-        "inputs": [
-            {"tube_id": result.tube_id, "file": result.file, "sha256": result.sha256} for result in record.samples
-        ],
+        "inputs": [{"tube_id": tube.tube_id, "file": tube.file, "sha256": tube.sha256} for tube in record.tubes],
         "outputs": dict(outputs),
     }

@@ -6,15 +6,25 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from treg_gating.gating.gates import Gate, gate_to_dict
 from treg_gating.gating.results import FittedGate, PopulationCount, SampleResult
 from treg_gating.proportion import rounded, wilson
 from treg_gating.run.files import replace_file, write_bytes
+from treg_gating.run.parquet import ParquetRows
 from treg_gating.tables import ENDPOINT, GATES, OTHER_TUBES, POPULATIONS, Column, names
 
-__all__ = ["csv_bytes", "gate_rows", "population_rows", "write_json", "write_tables"]
+__all__ = [
+    "Tables",
+    "csv_bytes",
+    "csv_lines",
+    "gate_rows",
+    "population_rows",
+    "write_endpoint",
+    "write_json",
+    "write_tables",
+]
 
 Row = Mapping[str, str | int | float | None]
 
@@ -25,7 +35,7 @@ _LYMPHOCYTES = ("live", "lymphocytes")
 
 def write_tables(
     folder: Path,
-    results: Sequence[SampleResult],
+    results: Iterable[SampleResult],
     endpoint: Sequence[Row],
     denominator: str,
     others: Sequence[Row] = (),
@@ -34,7 +44,7 @@ def write_tables(
 
     Parameters
     ----------
-    results : in the order of the sheet.
+    results : in the order of the sheet; each is looked at once.
     denominator : the population called CD4 in the tables.
     others : tubes that count for no planned visit.
 
@@ -46,12 +56,52 @@ def write_tables(
     ------
     DiskError : the files that were there before are untouched.
     """
-    write_bytes(folder / "endpoint.csv", csv_bytes(ENDPOINT, endpoint))
-    write_bytes(folder / "other_tubes.csv", csv_bytes(OTHER_TUBES, others))
-    write_bytes(folder / "gates.csv", csv_bytes(GATES, gate_rows(results)))
-    _write_parquet(folder / "populations.parquet", POPULATIONS, list(population_rows(results, denominator)))
-    written = ("endpoint.csv", "other_tubes.csv", "gates.csv", "populations.parquet")
-    return {name: _digest(folder / name) for name in written}
+    with Tables(folder, denominator) as tables:
+        for result in results:
+            tables.add(result)
+    return {**tables.digests, **write_endpoint(folder, endpoint, others)}
+
+
+def write_endpoint(folder: Path, endpoint: Sequence[Row], others: Sequence[Row]) -> dict[str, str]:
+    """Write endpoint.csv and other_tubes.csv; digest by file name. Errors as of :func:`write_tables`."""
+    content = {"endpoint.csv": csv_bytes(ENDPOINT, endpoint), "other_tubes.csv": csv_bytes(OTHER_TUBES, others)}
+    for name, text in content.items():
+        write_bytes(folder / name, text)
+    return {name: hashlib.sha256(text).hexdigest() for name, text in content.items()}
+
+
+class Tables:
+    """populations.parquet and gates.csv of results that are given one by one, none of which is held.
+
+    Parameters
+    ----------
+    folder, denominator : as for :func:`write_tables`.
+
+    Attributes
+    ----------
+    digests : by file name, once the block that uses this has ended in order.
+    """
+
+    def __init__(self, folder: Path, denominator: str) -> None:
+        self.digests: dict[str, str] = {}
+        self._folder, self._denominator = folder, denominator
+        self._gates = [csv_bytes(GATES, ())]
+        self._populations = ParquetRows(POPULATIONS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def add(self, result: SampleResult) -> None:
+        """The next tube's rows."""
+        self._gates.append(csv_lines(GATES, gate_rows([result])))
+        self._populations.add(population_rows([result], self._denominator))
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            return
+        write_bytes(self._folder / "gates.csv", b"".join(self._gates))
+        replace_file(self._folder / "populations.parquet", self._populations.write)
+        self.digests.update({name: _digest(self._folder / name) for name in ("gates.csv", "populations.parquet")})
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -61,9 +111,13 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 def csv_bytes(table: tuple[Column, ...], rows: Iterable[Row]) -> bytes:
     """A CSV table, UTF-8; text that a spreadsheet would run as a formula is led by an apostrophe, numbers never."""
-    lines = [",".join(names(table))]
-    lines += [",".join(_quoted(_cell(row.get(column.name))) for column in table) for row in rows]
-    return ("\n".join(lines) + "\n").encode()
+    return f"{','.join(names(table))}\n".encode() + csv_lines(table, rows)
+
+
+def csv_lines(table: tuple[Column, ...], rows: Iterable[Row]) -> bytes:
+    """The lines of :func:`csv_bytes` without its head."""
+    columns = names(table)
+    return "".join(",".join(_quoted(_cell(row.get(name))) for name in columns) + "\n" for row in rows).encode()
 
 
 def _quoted(cell: str) -> str:
@@ -172,20 +226,6 @@ def _six_digits(value: Any) -> Any:
         number = rounded(value)
         return repr(value) if number is None else number
     return value
-
-
-def _write_parquet(path: Path, table: tuple[Column, ...], rows: Sequence[Row]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    kinds = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64()}
-    fields = [
-        pa.field(column.name, kinds[column.dtype], metadata={"unit": column.unit, "meaning": column.meaning})
-        for column in table
-    ]
-    arrays = [pa.array([row.get(column.name) for row in rows], kinds[column.dtype]) for column in table]
-    content = pa.Table.from_arrays(arrays, schema=pa.schema(fields))
-    replace_file(path, lambda temporary: pq.write_table(content, temporary))
 
 
 def _digest(path: Path) -> str:

@@ -7,7 +7,10 @@ A :class:`RunRecord` holds no event, no open file and no path: the engine assemb
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from treg_gating.run.tube_summary import TubeSummary, tube_summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -124,3 +127,8 @@ class RunRecord:
     study_sha256: str = ""
     limits: Mapping[str, float] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def tubes(self) -> tuple[TubeSummary, ...]:
+        """What came of every tube, in the order of `samples`, which are read once for it."""
+        return tuple(map(tube_summary, self.samples))

@@ -1,0 +1,54 @@
+"""A parquet table whose rows are given a few at a time, and held in columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from treg_gating.tables import Column
+
+__all__ = ["ParquetRows"]
+
+_BLOCK = 20_000  # rows held as Python's numbers and texts, which take ten times the memory of columns
+
+
+class ParquetRows:
+    """Rows of a table; what a column means and its unit stand in the file's schema.
+
+    Parameters
+    ----------
+    table : its columns.
+    """
+
+    def __init__(self, table: tuple[Column, ...]) -> None:
+        import pyarrow as pa
+
+        kinds = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64()}
+        self._schema = pa.schema(
+            pa.field(column.name, kinds[column.dtype], metadata={"unit": column.unit, "meaning": column.meaning})
+            for column in table
+        )
+        self._blocks: list[Any] = []
+        self._rows: list[Mapping[str, Any]] = []
+
+    def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """The next rows; a cell that a row does not have is empty."""
+        self._rows += rows
+        if len(self._rows) >= _BLOCK:
+            self._pack()
+
+    def write(self, path: Path) -> None:
+        """Write all rows; the same rows give the same bytes."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self._pack()
+        pq.write_table(pa.Table.from_batches(self._blocks, self._schema).combine_chunks(), path)
+
+    def _pack(self) -> None:
+        import pyarrow as pa
+
+        columns = [pa.array([row.get(field.name) for row in self._rows], field.type) for field in self._schema]
+        self._blocks.append(pa.RecordBatch.from_arrays(columns, schema=self._schema))
+        self._rows = []
