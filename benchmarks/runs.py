@@ -1,12 +1,15 @@
-"""What reliability costs: the process of its own for each tube, and a run that finds nothing to do.
+"""What reliability costs: a process of its own for each tube, and a run that finds nothing to do.
 
     python benchmarks/runs.py                     # both
     python benchmarks/runs.py --only resume --tubes 100 --events 500
 
-Isolation: tubes that keep a core busy for 50 ms, in this process and then in processes of their own, in turn; the bar
-is 20 %. No-op resume: 400 simulated tubes are run once, then the same command is given again in the same process, so
-that imports do not count; the bar is 1 s. Resume is by content, so every byte is read and hashed: what that takes is
-told beside it, on one thread (a run uses all cores). Figures come as JSON on standard output.
+Isolation: tubes that keep a core busy for 50 ms, in this process, in one process of their own, and in two by Dask, in
+turn; the bar is 20 %. Processor time beyond the work hardly depends on what else runs on the computer (the least of the
+rounds counts); time on the clock, by tube and process, does.
+
+No-op resume: 400 simulated tubes are run once, then the same command is given again in the same process, so that
+imports do not count; the bar is 1 s. Resume is by content, so every byte is read and hashed: what that takes is told
+beside it, on one thread (a run uses all cores). Figures come as JSON on standard output.
 """
 
 from __future__ import annotations
@@ -40,27 +43,41 @@ def first_pass(tube: Tube, settings: object) -> SampleFit:
     return SampleFit(tube.tube_id, "0" * 64, {}, {})
 
 
+_WAYS = {"in this process": 0, "one process of its own": 1, "two processes, by Dask": 2}
+
+
 def isolation(tubes: int, rounds: int) -> dict[str, object]:
-    """Seconds a tube with and without isolation, by turns; the ratio of the sums."""
+    """What tubes cost beyond their work, by turns: processor time of all processes, and time on the clock."""
     jobs = [Job(Tube(f"T{i}", "t.fcs", Path("t.fcs"), "S", "V", "1"), "first") for i in range(tubes)]
     shared = Shared("benchmarks.runs", SimpleNamespace())
-    seconds: dict[int, list[float]] = {0: [], 1: []}
+    clock: dict[str, list[float]] = {way: [] for way in _WAYS}
+    processor: dict[str, list[float]] = {way: [] for way in _WAYS}
     for _ in range(rounds):
-        for workers, found in seconds.items():
+        for way, workers in _WAYS.items():
             with open_engine("bench", tubes, workers=workers, scheduler="") as engine:
-                list(run_stage(engine, jobs[:1], shared, Limits(60)))  # the process has started
-                begun = time.perf_counter()
-                outcomes = list(run_stage(engine, jobs, shared, Limits(60)))
-                found.append((time.perf_counter() - begun) / tubes)
+                list(run_stage(engine, jobs[:4], shared, Limits(60)))  # the processes have started
+                begun, spent = time.perf_counter(), _processor_time()
+                outcomes = [outcome for some in run_stage(engine, jobs, shared, Limits(60)) for outcome in some]
+                clock[way].append((time.perf_counter() - begun) / tubes * max(1, workers))
+                processor[way].append((_processor_time() - spent) / tubes)
             assert {outcome.kind for outcome in outcomes} == {"done"}
-    bare, isolated = (sum(found) for found in seconds.values())
+    bare = sum(clock["in this process"])
     return {
         "tubes": tubes,
-        "seconds_in_this_process": seconds[0],
-        "seconds_isolated": seconds[1],
-        "overhead": isolated / bare - 1,
+        "work_ms": 1e3 * _WORK,
+        "processor_overhead": {way: min(found) / _WORK - 1 for way, found in processor.items()},
+        "clock_overhead": {way: sum(found) / bare - 1 for way, found in clock.items()},
+        "clock_seconds_a_tube_and_process": clock,
         "bar": 0.2,
     }
+
+
+def _processor_time() -> float:
+    """Seconds of processor that this process and its children have taken."""
+    import psutil
+
+    used = [process.cpu_times() for process in (psutil.Process(), *psutil.Process().children())]
+    return sum(times.user + times.system for times in used)
 
 
 def resume(tubes: int, events: int, folder: Path) -> dict[str, object]:

@@ -16,7 +16,7 @@ import pytest
 
 from treg_gating.errors import RunStateError
 from treg_gating.run.child import Limits
-from treg_gating.run.engine import Batches, open_engine, run_stage
+from treg_gating.run.engine import Batches, Engine, open_engine, run_stage
 from treg_gating.run.job import Job, Outcome, Shared
 from treg_gating.samplesheet import Tube
 
@@ -30,6 +30,10 @@ def jobs(folder: Path, texts: dict[str, str]) -> list[Job]:
         path.write_text(text)
         made.append(Job(Tube(name, path.name, path, "S", "Baseline", "1"), "first"))
     return made
+
+
+def staged(engine: Engine, todo: list[Job], shared: Shared) -> list[Outcome]:
+    return [outcome for outcomes in run_stage(engine, todo, shared, LIMITS) for outcome in outcomes]
 
 
 @pytest.fixture
@@ -55,7 +59,7 @@ def test_killed_workers_and_children_lose_nothing(tmp_path, shared):
     with open_engine("test", 24, workers=2, scheduler="") as engine:
         killer = threading.Thread(target=kill_now_and_then)
         killer.start()
-        outcomes = list(run_stage(engine, todo, shared, LIMITS))
+        outcomes = staged(engine, todo, shared)
         stop.set()
         killer.join()
     assert len(killed) >= 2
@@ -66,7 +70,7 @@ def test_killed_workers_and_children_lose_nothing(tmp_path, shared):
 def test_cluster_keeps_to_loopback_and_its_processes_end_with_it(tmp_path, shared):
     todo = jobs(tmp_path, {f"T{i}": f"value {i}" for i in range(4)})
     with open_engine("test", 4, workers=2, scheduler="") as engine:
-        assert {outcome.kind for outcome in run_stage(engine, todo, shared, LIMITS)} == {"done"}
+        assert {outcome.kind for outcome in staged(engine, todo, shared)} == {"done"}
         family = [psutil.Process(), *psutil.Process().children(recursive=True)]
         connections = [c for process in family for c in process.net_connections(kind="inet")]
         assert connections
@@ -83,7 +87,7 @@ def test_children_are_warm_for_the_next_tubes_and_stage(tmp_path, shared):
     with open_engine("test", 6, workers=2, scheduler="") as engine:
         seen = set()
         for _ in range(3):
-            assert {outcome.kind for outcome in run_stage(engine, todo, shared, LIMITS)} == {"done"}
+            assert {outcome.kind for outcome in staged(engine, todo, shared)} == {"done"}
             seen |= {process.pid for process in psutil.Process().children() if "run.child" in " ".join(_words(process))}
         assert len(seen) == 2
 
@@ -92,7 +96,7 @@ def test_leaving_the_engine_in_the_midst_of_a_tube_ends_its_process_at_once(tmp_
     todo = jobs(tmp_path, {"A": "value 1", "B": "value 2\nfirst sleep 60", "C": "value 3\nfirst sleep 60"})
     begun = time.monotonic()
     with open_engine("test", 3, workers=2, scheduler="") as engine:
-        assert next(iter(run_stage(engine, todo, shared, LIMITS))).tube_id == "A"
+        assert [outcome.tube_id for outcome in next(iter(run_stage(engine, todo, shared, LIMITS)))] == ["A"]
         time.sleep(1.0)
         children = psutil.Process().children()
     _, alive = psutil.wait_procs(children, timeout=5)
@@ -119,7 +123,7 @@ def test_scheduler_that_is_there_already(tmp_path, shared):
     worker = subprocess.Popen([*dask, "worker", address, "--nthreads", "1", "--no-dashboard"], cwd=tmp_path, **quiet)
     try:
         with open_engine("test", 2, workers=None, scheduler=address) as engine:
-            outcomes = {outcome.tube_id: outcome for outcome in run_stage(engine, todo, shared, LIMITS)}
+            outcomes = {outcome.tube_id: outcome for outcome in staged(engine, todo, shared)}
             assert {name: outcome.kind for name, outcome in outcomes.items()} == {"A": "done", "B": "failed"}
             assert outcomes["B"].code == "E_NOT_FCS"
             lost = jobs(tmp_path, {"D": "value 1\nfirst sleep 30"})

@@ -6,6 +6,7 @@ import os
 import pwd
 import socket
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -118,6 +119,29 @@ def test_a_transaction_that_fails_leaves_nothing(ledger):
     assert ledger.result("k1") is None
     ledger.commit_result("r1", "A", stored())
     assert ledger.result("k1") == stored()
+
+
+def test_what_is_stored_together_is_on_disk_together_or_not_at_all(ledger, tmp_path):
+    def on_disk(name: str) -> int:
+        for suffix in ("", "-wal"):  # the ledger itself is locked, so a copy is looked at
+            (tmp_path / f"{name}.sqlite{suffix}").write_bytes((tmp_path / f"ledger.sqlite{suffix}").read_bytes())
+        with closing(sqlite3.connect(tmp_path / f"{name}.sqlite")) as copy:
+            return copy.execute("SELECT count(*) FROM results").fetchone()[0]
+
+    def breaks_off() -> None:
+        with ledger.together():
+            ledger.commit_result("r1", "A", stored())
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        breaks_off()
+    assert ledger.result("k1") is None
+    with ledger.together():
+        ledger.commit_result("r1", "A", stored())
+        ledger.commit_result("r1", "B", replace(stored(), key="k2"))
+        assert on_disk("before") == 0
+    assert on_disk("after") == 2
+    assert ledger.first_broken_audit_row() is None
 
 
 def test_runs_are_found_by_their_end(ledger):

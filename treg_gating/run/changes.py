@@ -14,6 +14,7 @@ from treg_gating.run.keys import digest, tube_identity
 from treg_gating.run.ledger import Ledger
 from treg_gating.run.plan import plan_in
 from treg_gating.run.stored import RunRow
+from treg_gating.samplesheet import Tube
 
 __all__ = [
     "COHORT_MOVED",
@@ -38,7 +39,7 @@ class Asked:
     Parameters
     ----------
     code : code version. settings : digest by name; the template's under ``template``. environment : library versions.
-    rows : for each tube, what the sheet says of it.
+    tubes : by tube_id, what the sheet says of it.
     files : for each tube, digest of its file; empty where not read.
     matrices : for each batch with single stains, digest of the matrix they gave.
     template : name and version, for people.
@@ -47,7 +48,7 @@ class Asked:
     code: str
     settings: Mapping[str, str]
     environment: Mapping[str, str]
-    rows: Mapping[str, Mapping[str, Any]]
+    tubes: Mapping[str, Tube]
     files: Mapping[str, str]
     matrices: Mapping[str, str]
     template: str = ""
@@ -60,7 +61,7 @@ class Asked:
             code=code,
             settings=plan["settings"],
             environment=plan["environment"],
-            rows={tube.tube_id: tube_identity(tube) for tube in plan["tubes"]},
+            tubes={tube.tube_id: tube for tube in plan["tubes"]},
             files=files,
             matrices=plan["matrices"],
             template=f"{template.name} {template.version}",
@@ -82,18 +83,18 @@ class Asked:
 
     def of_tube(self, before: Asked, tube_id: str) -> list[str]:
         """Differences of one tube's own: its file and its row."""
-        if tube_id not in before.rows:
+        if tube_id not in before.tubes:
             return ["new tube"]
         said = []
         if self.files.get(tube_id) and self.files[tube_id] != before.files.get(tube_id):
             said.append("input: the file's content changed" if before.files.get(tube_id) else "input: now readable")
-        rows = before.rows[tube_id], self.rows[tube_id]
+        rows = tube_identity(before.tubes[tube_id]), tube_identity(self.tubes[tube_id])
         said += [
             f"sheet: {name} {rows[0].get(name)!r} became {rows[1].get(name)!r}"
             for name in differing(*rows)
             if name != "class"
         ]
-        batch = str(self.rows[tube_id]["batch"])
+        batch = self.tubes[tube_id].batch
         if self.matrices.get(batch) != before.matrices.get(batch):
             said.append(f"spillover matrix of batch {batch}")
         return said

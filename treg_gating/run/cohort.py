@@ -168,18 +168,22 @@ class _Run:
         jobs = [Job(known.tube, "first", sha256=known.sha256) for known in todo]
         shared = Shared(self.order.pipeline, self.order.settings)
         self.ledger.mark_running(self.name, [job.tube.tube_id for job in jobs])
-        for outcome in run_stage(engine, jobs, shared, self.order.limits):
-            self._check_version(outcome)
-            known = self.known[outcome.tube_id]
-            known.sha256 = outcome.sha256
-            if outcome.kind == "done" and outcome.payload is not None:
-                key = _first_key(known)
-                fit = Stored(key, known.setting_key, known.sha256, outcome.payload)
-                self.ledger.commit_fit(self.name, outcome.tube_id, fit)
-                known.fit = fit.named
-            else:
-                self._commit(known, _first_key(known), outcome)
-            self._tell(outcome)
+        for outcomes in run_stage(engine, jobs, shared, self.order.limits):
+            with self.ledger.together():
+                for outcome in outcomes:
+                    self._keep_first(outcome)
+            self._tell(outcomes)
+
+    def _keep_first(self, outcome: Outcome) -> None:
+        self._check_version(outcome)
+        known = self.known[outcome.tube_id]
+        known.sha256 = outcome.sha256
+        if outcome.kind == "done" and outcome.payload is not None:
+            fit = Stored(_first_key(known), known.setting_key, known.sha256, outcome.payload)
+            self.ledger.commit_fit(self.name, outcome.tube_id, fit)
+            known.fit = fit.named
+        else:
+            self._commit(known, _first_key(known), outcome)
 
     def _second(self, engine: Engine) -> None:
         fitted = {tube_id: known for tube_id, known in self.known.items() if known.fit is not None}
@@ -198,11 +202,13 @@ class _Run:
         jobs = SecondJobs(self.ledger, [(known.tube, known.fit.key, known.sha256) for known in todo if known.fit])
         shared = Shared(self.order.pipeline, self.order.settings, cohort)
         self.ledger.mark_running(self.name, [known.tube.tube_id for known in todo])
-        for outcome in run_stage(engine, jobs, shared, self.order.limits):
-            self._check_version(outcome)
-            known = self.known[outcome.tube_id]
-            self._commit(known, _second_key(known, cohort_key), outcome, why[outcome.tube_id])
-            self._tell(outcome)
+        for outcomes in run_stage(engine, jobs, shared, self.order.limits):
+            with self.ledger.together():
+                for outcome in outcomes:
+                    self._check_version(outcome)
+                    known = self.known[outcome.tube_id]
+                    self._commit(known, _second_key(known, cohort_key), outcome, why[outcome.tube_id])
+            self._tell(outcomes)
 
     def _review(self, engine: Engine) -> None:
         """What persons decided in this folder, on the tubes it concerns."""
@@ -211,7 +217,7 @@ class _Run:
         stage = ReviewStage(self.ledger, self.name, self.ledger.results_of(self.name), tubes, shared)
         if stage.due:
             self.progress.stage("Applying decisions", len(stage.due), 0)
-        stage.work(lambda: engine, self.order.limits, self._tell)
+        stage.work(lambda: engine, self.order.limits, lambda outcome: self._tell([outcome]))
 
     def _explain(self, todo: Sequence[_Known], learned: Mapping[str, Any]) -> dict[str, str]:
         """Say which tubes are gated and why, where an earlier run had finished; the reason by tube."""
@@ -258,13 +264,14 @@ class _Run:
         stored = Stored(key, known.setting_key, known.sha256, outcome.payload, status, outcome.final)
         self.ledger.commit_result(self.name, outcome.tube_id, stored, outcome.reason or why)
 
-    def _tell(self, outcome: Outcome) -> None:
-        problem = "" if outcome.kind == "done" else outcome.reason
-        data = {"tube_id": outcome.tube_id, "stage": outcome.stage, "seconds": round(outcome.seconds, 3)}
-        if problem:
-            data.update(code=outcome.code, traceback=outcome.trace)
-        log.log(logging.ERROR if problem else logging.INFO, problem or "tube done", extra={"data": data})
-        self.progress.tube(outcome.tube_id, problem)
+    def _tell(self, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            problem = "" if outcome.kind == "done" else outcome.reason
+            data = {"tube_id": outcome.tube_id, "stage": outcome.stage, "seconds": round(outcome.seconds, 3)}
+            if problem:
+                data.update(code=outcome.code, traceback=outcome.trace)
+            log.log(logging.ERROR if problem else logging.INFO, problem or "tube done", extra={"data": data})
+            self.progress.tube(outcome.tube_id, problem)
 
     def _check_version(self, outcome: Outcome) -> None:
         if outcome.version and outcome.version != self.code:

@@ -150,9 +150,9 @@ def compare_runs(before: RunView, after: RunView) -> Comparison:
 
 def _why(before: RunView, after: RunView, tube_id: str) -> list[str]:
     if tube_id not in before.results:
-        return ["new tube"] if tube_id not in before.asked.rows else ["no result before"]
+        return ["new tube"] if tube_id not in before.asked.tubes else ["no result before"]
     if tube_id not in after.results:
-        return ["no longer in the sheet"] if tube_id not in after.asked.rows else ["no result any more"]
+        return ["no longer in the sheet"] if tube_id not in after.asked.tubes else ["no result any more"]
     said = [
         *after.asked.of_tube(before.asked, tube_id),
         *_overrides(before.results[tube_id], after.results[tube_id]),

@@ -40,8 +40,8 @@ class Engine(Protocol):
     def description(self) -> str:
         """What it is, for the log."""
 
-    def outcomes(self, jobs: Sequence[Job], shared: Shared, limits: Limits) -> Iterator[Outcome]:
-        """Outcomes as they come, one a job."""
+    def outcomes(self, jobs: Sequence[Job], shared: Shared, limits: Limits) -> Iterator[list[Outcome]]:
+        """Outcomes as they come, one a job; those of one task together."""
 
 
 def cores() -> int:
@@ -67,27 +67,27 @@ def open_engine(run: str, n_tubes: int, *, workers: int | None, scheduler: str) 
     return _one_child() if wanted == 1 else _local_cluster(run, wanted)
 
 
-def run_stage(engine: Engine, jobs: Sequence[Job], shared: Shared, limits: Limits) -> Iterator[Outcome]:
-    """Outcomes of all jobs; a tube whose process was lost is tried again last and alone.
+def run_stage(engine: Engine, jobs: Sequence[Job], shared: Shared, limits: Limits) -> Iterator[list[Outcome]]:
+    """Outcomes of all jobs, those that came together in a list; a tube whose process was lost is tried last and alone.
 
     Nothing else runs beside such a tube, so when its process is lost again, it is the tube's doing (or a stranger's
     at each of three tries).
     """
     suspects: set[str] = set()
-    for outcome in engine.outcomes(jobs, shared, limits):
-        if outcome.kind == "lost":
-            log.warning("%s: %s; it is tried again later, alone", outcome.tube_id, outcome.reason)
-            suspects.add(outcome.tube_id)
-        else:
-            yield outcome
+    for outcomes in engine.outcomes(jobs, shared, limits):
+        for outcome in outcomes:
+            if outcome.kind == "lost":
+                log.warning("%s: %s; it is tried again later, alone", outcome.tube_id, outcome.reason)
+                suspects.add(outcome.tube_id)
+        yield [outcome for outcome in outcomes if outcome.kind != "lost"]
     for job in jobs if suspects else ():
         if job.tube.tube_id in suspects:
-            yield _alone(engine, job, shared, limits)
+            yield [_alone(engine, job, shared, limits)]
 
 
 def _alone(engine: Engine, job: Job, shared: Shared, limits: Limits) -> Outcome:
     for _ in range(_TRIES_ALONE):
-        outcome = next(iter(list(engine.outcomes([job], shared, limits))))
+        outcome = next(iter(list(engine.outcomes([job], shared, limits))))[0]
         if outcome.kind != "lost":
             return outcome
     error = TubeError(E_CRASH, f"{outcome.reason}, {_TRIES_ALONE} times in a row with nothing else running")
@@ -100,10 +100,10 @@ class InThisProcess:
 
     description = "in this process, without limits"
 
-    def outcomes(self, jobs: Sequence[Job], shared: Shared, limits: Limits) -> Iterator[Outcome]:
+    def outcomes(self, jobs: Sequence[Job], shared: Shared, limits: Limits) -> Iterator[list[Outcome]]:
         """One after the other."""
         for job in jobs:
-            yield execute(job, shared)
+            yield [execute(job, shared)]
 
 
 class OneChild:
@@ -114,11 +114,12 @@ class OneChild:
     def __init__(self, child: Child) -> None:
         self._child = child
 
-    def outcomes(self, jobs: Sequence[Job], shared: Shared, limits: Limits) -> Iterator[Outcome]:
+    def outcomes(self, jobs: Sequence[Job], shared: Shared, limits: Limits) -> Iterator[list[Outcome]]:
         """One after the other."""
         pickled = pickle.dumps(shared)
+        token = token_of(pickled)
         for job in jobs:
-            yield self._child.run(job, token_of(pickled), pickled, limits)
+            yield [self._child.run(job, token, pickled, limits)]
 
 
 @contextmanager
@@ -139,14 +140,14 @@ class DaskCluster:
         self._run = run
         self.description = description
 
-    def outcomes(self, jobs: Sequence[Job], shared: Shared, limits: Limits) -> Iterator[Outcome]:
+    def outcomes(self, jobs: Sequence[Job], shared: Shared, limits: Limits) -> Iterator[list[Outcome]]:
         """As they complete; at most two tasks a thread are under way at any time."""
         pickled = pickle.dumps(shared)
         plugin = _worker_plugin(self._run, pickled)
         self._client.register_plugin(plugin)
         yield from self._as_completed(Batches(jobs, self._threads()), plugin.token, limits)
 
-    def _as_completed(self, batches: Batches, token: str, limits: Limits) -> Iterator[Outcome]:
+    def _as_completed(self, batches: Batches, token: str, limits: Limits) -> Iterator[list[Outcome]]:
         from dask.distributed import as_completed
 
         underway: dict[str, list[Job]] = {}
@@ -165,7 +166,7 @@ class DaskCluster:
             batches.took(outcomes)
             for more in islice(batches, 1):
                 queue.add(submit(more))
-            yield from outcomes
+            yield outcomes
 
     def _threads(self) -> int:
         threads: int = sum(self._client.nthreads().values())

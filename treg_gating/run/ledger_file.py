@@ -98,7 +98,16 @@ class LedgerFile:
             raise RunStateError(msg) from error
 
     @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let all that is stored inside reach the disk at once, and all or none of it: one wait instead of many."""
+        with self._transaction():
+            yield
+
+    @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
+        if self.connection.in_transaction:  # of `together`, which ends it
+            yield self.connection
+            return
         with self._errors():
             self.connection.execute("BEGIN IMMEDIATE")
             try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from treg_gating.flags import Flag, FlagLevel
@@ -87,7 +88,7 @@ class ReviewStage:
                 self._commit(tube_id, reviewed(result, result, decisions, self.template_sha256, self._value))
         if not jobs:
             return
-        for outcome in run_stage(engine(), jobs, self.shared, limits):
+        for outcome in chain.from_iterable(run_stage(engine(), jobs, self.shared, limits)):
             self._outcome(outcome, results[outcome.tube_id])
             tell(outcome)
 

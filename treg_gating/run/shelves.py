@@ -88,25 +88,34 @@ class FitShelf(_Shelf[SampleFit]):
             return fit
 
         summaries: _Shelf[Mapping[str, Any]] = _Shelf({key: key for key in keys.values()}, lambda k: whole(k).summaries)
-        super().__init__(keys, lambda key: replace(whole(key), summaries=_Summaries(summaries, key)))
+        alike: dict[tuple[str, ...], tuple[str, ...]] = {}  # fits have the same few names: held once
+
+        def lean(key: str) -> SampleFit:
+            fit = whole(key)
+            names = tuple(fit.summaries)
+            return replace(fit, summaries=_Summaries(summaries, key, alike.setdefault(names, names)))
+
+        super().__init__(keys, lean)
 
 
 class _Summaries(Mapping[str, Any]):
-    """Summaries of one tube."""
+    """Summaries of one tube; their names are known without reading them."""
 
-    __slots__ = ("_key", "_shelf")
+    __slots__ = ("_key", "_names", "_shelf")
 
-    def __init__(self, shelf: Mapping[str, Mapping[str, Any]], key: str) -> None:
-        self._shelf, self._key = shelf, key
+    def __init__(self, shelf: Mapping[str, Mapping[str, Any]], key: str, names: tuple[str, ...]) -> None:
+        self._shelf, self._key, self._names = shelf, key, names
 
     def __getitem__(self, name: str) -> Any:
+        if name not in self._names:
+            raise KeyError(name)
         return self._shelf[self._key][name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._shelf[self._key])
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._shelf[self._key])
+        return len(self._names)
 
 
 class _Made(Sequence[T], Generic[T]):
