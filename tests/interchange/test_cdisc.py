@@ -145,6 +145,7 @@ def test_markers_carry_no_hyphen_and_only_what_was_stained():
     assert sublineage(stained, "effector_treg", "treg") == "CD45RA-"
     assert sublineage(result("A"), "hladr_treg", "treg") == ""
     assert gate_definition(stained, "cd4_t") == "Viability-|CD3+|CD4+"
+    assert gate_definition(stained, "effector_treg").endswith("|FOXP3+|CD45RA-")
 
 
 def test_marker_strings_follow_the_guide(two_visits):

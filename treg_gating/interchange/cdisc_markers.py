@@ -62,10 +62,13 @@ def sublineage(result: SampleResult, population: str, of: str) -> str:
 
 
 def gate_definition(result: SampleResult, population: str) -> str:
-    """Every gate from the first to the last, joined by ``|``; scatter gates by their two dimensions."""
+    """Every gate from the first to the last, joined by ``|``; scatter gates by their two dimensions.
+
+    A combination of gates is told by the markers it combines, or by its name where they make no string.
+    """
     parts = []
     for gate in _path(result, population):
-        markers = _markers(result, gate)
+        markers = sublineage(result, gate.population, gate.parent) if gate.expression else _markers(result, gate)
         dims = gate.gate.dims if gate.gate is not None else ()
         parts.append(markers or " x ".join(dims) or gate.population)
     return "|".join(parts)
