@@ -11,7 +11,7 @@ import pytest
 
 from treg_gating.errors import GateFitError
 from treg_gating.gating.bins import Binned, bin_events, merged, thinned
-from treg_gating.gating.cohort_mixture import learn_mixture, name_components
+from treg_gating.gating.cohort_mixture import learn_mixture, name_components, position
 from treg_gating.gating.method import FitContext, Learner
 from treg_gating.gating.methods.aligned_mixture import AlignedMixture
 from treg_gating.gating.mixture import BLOCK, Mixture, expectation, fit_mixture, marginal, place_mixture, probability
@@ -152,6 +152,18 @@ def test_learning_aligns_tubes_and_finds_the_share() -> None:
         assert found.means[wanted].mean(axis=0) == pytest.approx([0.60, 0.40, 0.52], abs=0.02)
     assert spread < 0.1
     assert pooled.total == pytest.approx(12_000)
+
+
+def test_where_a_tube_lies_on_context_does_not_follow_the_shares_of_its_sides() -> None:
+    markers, sides = [[0.3, 0.6, 0.2], [0.4, 0.6, 0.3], [0.5, 0.6, 0.4]], (0.30, 0.65)
+    points = np.array([[*marker, side] for side in sides for marker in markers])
+    naive, memory = (
+        position(Binned(points, np.repeat(counts, 3).astype(float)), markers=3) for counts in ((30, 70), (70, 30))
+    )
+    assert naive == pytest.approx([0.4, 0.6, 0.3, 0.475])
+    assert memory == pytest.approx(naive)
+    one_side = position(Binned(points[:3], np.ones(3)), markers=3)
+    assert one_side == pytest.approx([0.4, 0.6, 0.3, 0.30])
 
 
 def learner(name: str, tube: Binned, columns: list[str]) -> Learner:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from treg_gating.gating.bins import Binned, thinned
 from treg_gating.gating.mixture import Mixture, fit_mixture, place_mixture
-from treg_gating.gating.mixture_start import structured_start
+from treg_gating.gating.mixture_start import split_sides, structured_start
 
-__all__ = ["learn_mixture", "name_components"]
+__all__ = ["learn_mixture", "name_components", "position"]
 
 Array = NDArray[np.float64]
 ROUNDS = 3
@@ -78,9 +78,8 @@ def _aligned(
     tubes: Sequence[Binned], *, components: int, nu: float, tie: float, width: float, loose: float, signs: Array
 ) -> Array:
     """Displacement of every tube, shape (tubes, d), mean zero: by medians first, then by the mixture they share."""
-    shifts = np.array([_median(tube) for tube in tubes])
+    shifts = np.array([position(tube, len(signs)) for tube in tubes])
     shifts -= shifts.mean(axis=0)
-    # A context marker often has two modes of changing size, so that its median says little of the tube's position.
     pooled = thinned(_pooled(tubes, shifts), POOLED_BINS)
     mixture = structured_start(pooled, signs, components, nu, floor=width / 2)
     for _ in range(ROUNDS):
@@ -146,9 +145,20 @@ def _weighted_median(values: Array, weights: Array) -> float:
     return float(values[order[min(at, len(order) - 1)]])
 
 
-def _median(tube: Binned) -> Array:
-    """Weighted median of every axis."""
-    return np.array([_weighted_median(axis, tube.counts) for axis in tube.points.T])
+def position(tube: Binned, markers: int) -> Array:
+    """Where a tube lies, shape (d,): its median on the markers, and on context the middle between its two sides.
+
+    A context marker has two modes of changing size. The median lies in the larger one, and would lay a tube of mostly
+    naive cells upon the memory cells of another; the fit that follows does not find out of that.
+    """
+    medians = [_weighted_median(axis, tube.counts) for axis in tube.points.T]
+    for at in range(markers, len(medians)):
+        sides = split_sides(tube, at)
+        middles = [
+            _weighted_median(tube.points[sides == one, at], tube.counts[sides == one]) for one in np.unique(sides)
+        ]
+        medians[at] = float(np.mean(middles))
+    return np.array(medians)
 
 
 def _pooled(tubes: Sequence[Binned], shifts: Array) -> Binned:
