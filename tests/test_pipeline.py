@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -274,6 +276,22 @@ def test_a_file_that_changes_between_the_passes_is_refused(cohort: Cohort, small
     row = failed_result(tube, caught.value, "pass 2")
     assert (row.status, row.stage, row.code) == ("failed", "pass 2", "E_CHANGED")
     assert row.counts == ()
+
+
+@pytest.mark.parametrize("known", ["crc32", "sha256"])
+def test_one_bit_that_changes_between_the_passes_is_seen(
+    cohort: Cohort, small: Sample, tmp_path: Path, known: str
+) -> None:
+    tube = raw_tube(tmp_path, small)
+    fit = first_pass(tube, cohort.settings)
+    raw = bytearray(tube.path.read_bytes())
+    assert (fit.crc32, fit.sha256) == (f"{zlib.crc32(raw):08x}", hashlib.sha256(raw).hexdigest())
+    fit = fit if known == "crc32" else replace(fit, crc32="")  # as an earlier version stored it
+    assert second_pass(tube, cohort.settings, cohort.gates, fit).sha256 == fit.sha256
+    raw[-2000] ^= 1
+    tube.path.write_bytes(raw)
+    with pytest.raises(FCSError, match="E_CHANGED"):
+        second_pass(tube, cohort.settings, cohort.gates, fit)
 
 
 def test_rows_of_tubes_that_failed() -> None:

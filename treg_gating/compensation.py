@@ -72,7 +72,7 @@ class LinearColumns:
             else:
                 self._compensate(new)
                 self._known[new] = True
-        return np.asarray(self._values[row].take(rows))
+        return np.asarray(self._values[row][rows])
 
     def _compensate_all(self) -> None:
         """Side by side, which is quicker than one by one."""
@@ -104,7 +104,7 @@ class LinearColumns:
             if len(rows) < NEARLY_ALL * len(self._events):
                 return np.asarray(self._events.reshape(-1).take(rows * self._events.shape[1] + column))
             self._copies[column] = np.ascontiguousarray(self._events[:, column])
-        return np.asarray(self._copies[column].take(rows))
+        return np.asarray(self._copies[column][rows])
 
 
 def compensate(sample: Sample, spillover: Spillover | None, channels: Sequence[str] | None = None) -> Sample:

@@ -103,7 +103,8 @@ def first_pass(tube: Tube, settings: RunSettings) -> SampleFit:
         summaries[CONTROL_DENSITIES] = control_densities(ready.template, walk, ready.view, limits, tube.control_for)
     if ready.spillover is not None and ready.spillover is ready.sample.spillover:
         summaries[OWN_MATRIX] = {"channels": ready.spillover.channels, "matrix": ready.spillover.matrix}
-    return SampleFit(tube.tube_id, ready.sample.sha256, walk.gates, summaries)
+    sample = ready.sample
+    return SampleFit(tube.tube_id, sample.sha256, walk.gates, summaries, crc32=sample.crc32)
 
 
 def between_passes(tubes: Sequence[Tube], fits: Mapping[str, SampleFit], settings: RunSettings) -> CohortGates:
@@ -135,17 +136,8 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
     ------
     TregGatingError : as in pass 1, and where the file is no longer the one that pass 1 read.
     """
-    ready = prepare(tube, settings)
-    if ready.sample.sha256 != fit.sha256:
-        code, msg = "E_CHANGED", "the file changed while the run was going on"
-        raise FCSError(
-            code,
-            msg,
-            file=str(tube.path),
-            found=ready.sample.sha256[:12],
-            expected=fit.sha256[:12],
-            action="Run again when nothing writes to it.",
-        )
+    ready = prepare(tube, settings, digest=not fit.crc32)
+    _refuse_changed(tube, ready.sample, fit)
     template = ready.template
 
     def final(step: GateStep, own: FittedGate) -> FittedGate:
@@ -159,7 +151,7 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
     return SampleResult(
         **_identity(tube),
         status="done",
-        sha256=ready.sample.sha256,
+        sha256=fit.sha256,
         n_events=ready.sample.n_events,
         acquired=" ".join(filter(None, (ready.sample.keywords.get(key, "").strip() for key in ("$DATE", "$BTIM")))),
         cytometer=ready.sample.keywords.get("$CYT", "").strip(),
@@ -190,6 +182,15 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
     )
 
 
+def _refuse_changed(tube: Tube, sample: Sample, fit: SampleFit) -> None:
+    """By the checksum of all bytes: the sha256 was taken in pass 1, and five times as long again would tell no more."""
+    found, expected = (sample.crc32, fit.crc32) if fit.crc32 else (sample.sha256, fit.sha256)
+    if found != expected:
+        code, msg = "E_CHANGED", "the file changed while the run was going on"
+        action = "Run again when nothing writes to it."
+        raise FCSError(code, msg, file=str(tube.path), found=found[:12], expected=expected[:12], action=action)
+
+
 def clean_values(tube: Tube, settings: RunSettings, markers: Sequence[str]) -> dict[str, NDArray[np.floating[Any]]]:
     """Compensated linear values of a tube's clean events, by marker; markers it does not measure are left out.
 
@@ -207,9 +208,14 @@ def failed_result(tube: Tube, error: BaseException, stage: str) -> SampleResult:
     return SampleResult(**_identity(tube), status="failed", stage=stage, code=code, reason=str(error) or repr(error))
 
 
-def prepare(tube: Tube, settings: RunSettings) -> Prepared:
-    """Read a tube, find its markers, check its events and compensate them."""
-    sample = read_fcs(tube.path, dataset=tube.dataset)
+def prepare(tube: Tube, settings: RunSettings, *, digest: bool = True) -> Prepared:
+    """Read a tube, find its markers, check its events and compensate them.
+
+    Parameters
+    ----------
+    digest : whether the sha256 of the file is wanted beside its checksum.
+    """
+    sample = read_fcs(tube.path, dataset=tube.dataset, digest=digest, checksum=True)
     template = settings.template.for_file(sample, tube.file)
     mapping = {} if template.imported else tube.markers  # imported gates name detectors, not markers
     panel = match_panel(template.panel, sample.channels, mapping, file=tube.file)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from treg_gating.gating.axes import Column
 from treg_gating.gating.gates import Ellipse, Gate, HalfPlane, Interval, Rectangle
-from treg_gating.gating.hierarchy import EventView, Walk, apply_gates, select
+from treg_gating.gating.hierarchy import EventView, Walk, apply_gates, selected
 from treg_gating.gating.results import FittedGate, GatePicture, GateStatus, PopulationCount
 from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate
 from treg_gating.panel import canonical_marker
@@ -55,8 +55,18 @@ def _count(population: str, parent: str, walk: Walk, linear: Mapping[str, Column
         return PopulationCount(population, parent, None, n_parent, "not_estimable", walk.why_not[population])
     if n_parent == 0:
         return PopulationCount(population, parent, None, 0, "not_estimable", f"{parent} holds no events")
-    mfi = {marker: float(np.median(values(rows))) for marker, values in linear.items()} if len(rows) else {}
+    mfi = {marker: _median(values(rows)) for marker, values in linear.items()} if len(rows) else {}
     return PopulationCount(population, parent, len(rows), n_parent, mfi=mfi)
+
+
+def _median(values: NDArray[np.floating[Any]]) -> float:
+    """What numpy.median gives, found by one partition instead of two."""
+    half = len(values) // 2
+    parted = np.partition(values, half)
+    if np.isnan(parted[half:].max()):
+        return np.nan
+    low = parted[half] if len(values) % 2 else parted[:half].max()
+    return float((low + parted[half]) / 2)
 
 
 def gate_interval(
@@ -80,7 +90,8 @@ def gate_interval(
         gate = walk.gates[name]
         if gate.gate is None or not any(gate.standard_error):
             continue
-        changes = [_moved(template, walk, view, name, sign, numerator, denominator) - value for sign in (-1.0, 1.0)]
+        values = (_moved(template, walk, view, name, sign, numerator, denominator) for sign in (-1.0, 1.0))
+        changes = [moved - value for moved in values]
         down += min(0.0, *changes) ** 2
         up += max(0.0, *changes) ** 2
     return max(0.0, value - float(np.sqrt(down))), min(100.0, value + float(np.sqrt(up)))
@@ -102,42 +113,48 @@ def _moved(
     template: GatingTemplate, walk: Walk, view: EventView, name: str, sign: float, numerator: str, denominator: str
 ) -> float:
     """The percentage with the gate of `name` moved; the gates below stay."""
-    counts: dict[str, int] = {}
-    for target in (numerator, denominator):  # the denominator mostly lies on the way to the numerator
+    counts: list[int] = []
+    changed: tuple[Indices, Indices] | None = None
+    for target in (numerator, denominator):
         path = template.path(target)
         if any(isinstance(template.step(population), CombineStep) for population in path):
-            counts[target] = _counted_anew(template, walk, view, name, sign, target)
+            counts.append(_counted_anew(template, walk, view, name, sign, target))
             continue
-        if name not in path:
-            rows = walk.rows[target]
-            counts[target] = len(rows) if rows is not None else 0
-            continue
-        if target in counts:
-            continue
-        at = path.index(name)
-        start = walk.rows[template.step(path[at]).parent]
-        for population in path[at:]:
-            step, gate = template.step(population), walk.gates[population]
-            if start is None or not isinstance(step, GateStep) or gate.gate is None:
-                pass
-            elif population == name:
-                start = select(_shifted(gate, sign), step.sign, start, view)
-            else:
-                start = _select_again(step, gate.gate, start, walk, view)
-            counts[population] = len(start) if start is not None else 0
-    return 100 * counts[numerator] / counts[denominator] if counts[denominator] else np.nan
+        rows = walk.rows[target]
+        counts.append(len(rows) if rows is not None else 0)
+        if name in path and rows is not None:
+            changed = changed or _changed(template, walk, view, name, sign)
+            comes, goes = changed
+            counts[-1] -= int(_among(rows, view).take(goes).sum())
+            counts[-1] += len(_passing(template, walk, view, path[path.index(name) + 1 :], comes))
+    return 100 * counts[0] / counts[1] if counts[1] else np.nan
 
 
-def _select_again(step: GateStep, gate: Gate, start: Indices, walk: Walk, view: EventView) -> Indices:
-    """What :func:`select` gives, in another order; an event that the walk asked already keeps its answer."""
-    parent, population = walk.rows[step.parent], walk.rows[step.population]
-    if parent is None or population is None:
-        return select(gate, step.sign, start, view)
-    answer = np.zeros(len(view.root), dtype=np.int8)
-    answer[parent] = 1
-    answer[population] = 2
-    known = answer.take(start)
-    return np.concatenate([start[known == 2], select(gate, step.sign, start[known == 0], view)])
+def _changed(template: GatingTemplate, walk: Walk, view: EventView, name: str, sign: float) -> tuple[Indices, Indices]:
+    """Events that a gate takes in when it moves, and those that it loses: few, so that little is asked again."""
+    step, parent, rows = template.step(name), walk.rows[template.step(name).parent], walk.rows[name]
+    if parent is None or rows is None or not isinstance(step, GateStep):
+        nothing = np.zeros(0, dtype=np.intp)
+        return nothing, nothing
+    before = _among(rows, view)[parent]
+    after = selected(_shifted(walk.gates[name], sign), step.sign, parent, view)
+    return parent.compress(after & ~before), parent.compress(before & ~after)
+
+
+def _passing(template: GatingTemplate, walk: Walk, view: EventView, path: Sequence[str], rows: Indices) -> Indices:
+    """Those of some events that the gates of a path let through."""
+    for population in path:
+        step, gate = template.step(population), walk.gates[population].gate
+        if isinstance(step, GateStep) and gate is not None and len(rows):
+            rows = rows[selected(gate, step.sign, rows, view)]
+    return rows
+
+
+def _among(rows: Indices, view: EventView) -> NDArray[np.bool_]:
+    """Mask of all events: those of `rows`."""
+    mask = np.zeros(len(view.root), dtype=bool)
+    mask[rows] = True
+    return mask
 
 
 def _counted_anew(template: GatingTemplate, walk: Walk, view: EventView, name: str, sign: float, target: str) -> int:
@@ -224,9 +241,14 @@ def picture_gates(
 
 
 def _histogram(values: NDArray[np.float64], low: Sequence[float], high: Sequence[float]) -> NDArray[np.uint32]:
-    bins = PICTURE_BINS[values.shape[1]]
-    finite = values[np.isfinite(values).all(axis=1)]
-    cells = np.clip(((finite - low) / np.subtract(high, low) * bins).astype(np.int64), 0, bins - 1)
-    flat = cells[:, 0] if values.shape[1] == 1 else cells[:, 0] * bins + cells[:, 1]
-    counts = np.bincount(flat, minlength=bins ** values.shape[1]).astype(np.uint32)
-    return counts if values.shape[1] == 1 else counts.reshape(bins, bins)
+    size = values.shape[1]
+    bins = PICTURE_BINS[size]
+    finite = np.isfinite(values).all(axis=1)
+    values = values if finite.all() else values[finite]
+    cell = np.zeros(len(values), dtype=np.intp)
+    for column, bottom, top in zip(values.T, low, high, strict=True):
+        place = (column - bottom) * (bins / (top - bottom))
+        np.clip(place, 0, bins - 1, out=place)
+        cell *= bins
+        cell += place.astype(np.intp)
+    return np.bincount(cell, minlength=bins**size).astype(np.uint32).reshape((bins,) * size)

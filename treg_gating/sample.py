@@ -164,6 +164,7 @@ class Sample:
     path : the file it came from; empty for data made in memory.
     digest : sha256 of the very bytes that were parsed, or what it will be; to be read as :attr:`sha256`.
     version : "FCS3.1" and so on.
+    checksum : CRC-32 of these bytes in hexadecimal, or what it will be; to be read as :attr:`crc32`.
     """
 
     events: NDArray[np.floating[Any]]
@@ -175,6 +176,7 @@ class Sample:
     path: str = ""
     digest: str | Future[str] = ""
     version: str = ""
+    checksum: str | Future[str] = ""
 
     def __post_init__(self) -> None:
         if self.events.ndim != 2 or self.events.shape[1] != len(self.channels):
@@ -187,12 +189,17 @@ class Sample:
 
     def __reduce__(self) -> tuple[Any, ...]:
         values = (self.events, self.channels, self.state, self.spillover, dict(self.keywords), self.warnings)
-        return (Sample, (*values, self.path, self.sha256, self.version))
+        return (Sample, (*values, self.path, self.sha256, self.version, self.crc32))
 
     @property
     def sha256(self) -> str:
         """Hexadecimal sha256 of the very bytes that were parsed; empty where it was not asked for."""
         return self.digest if isinstance(self.digest, str) else self.digest.result()
+
+    @property
+    def crc32(self) -> str:
+        """CRC-32 of the very bytes that were parsed, eight hexadecimal digits; empty where it was not asked for."""
+        return self.checksum if isinstance(self.checksum, str) else self.checksum.result()
 
     @property
     def n_events(self) -> int:

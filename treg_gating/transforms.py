@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -189,6 +190,7 @@ def estimate_logicle_width(values: ArrayLike, *, t: float = 262144.0, m: float =
     return float(np.clip((m - np.log10(t / r)) / 2, 0.0, m / 2))
 
 
+@lru_cache(maxsize=512)
 def least_float32(transform: Transform, cut: float) -> float | None:
     """The least float32 x whose transformed value is `cut` or more: x tells then what the transformed value tells.
 

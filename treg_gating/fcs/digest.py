@@ -1,9 +1,10 @@
-"""The sha256 of a file and the checksum of a data set, from the very bytes that are parsed, in a thread beside."""
+"""sha256 and CRC-32 of a file and the CRC of a data set, from the very bytes that are parsed, in a thread beside."""
 
 from __future__ import annotations
 
 import binascii
 import hashlib
+import zlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
@@ -16,19 +17,22 @@ ALONE = 1 << 20  # bytes of a file that are not worth a thread
 
 
 class Digest:
-    """sha256 of the whole file and, where it states one, the CRC of the data set.
+    """sha256 and CRC-32 of the whole file and, where it states one, the 16-bit CRC of the data set.
 
     The thread lives on behind the reading: who asks for the result waits for it.
 
     Parameters
     ----------
     size : bytes to come; few are hashed at once.
-    sha : whether the sha256 is wanted.
+    sha : whether the sha256 is wanted. crc32 : whether the CRC-32 is; it takes a fifth of the time.
     crc_begin, crc_end : first byte the CRC covers, and one past the last, counted in what is fed; 0 for no CRC.
     """
 
-    def __init__(self, size: int, *, sha: bool = True, crc_begin: int = 0, crc_end: int = 0) -> None:
-        self.wanted = sha or crc_end > 0
+    def __init__(
+        self, size: int, *, sha: bool = True, crc32: bool = False, crc_begin: int = 0, crc_end: int = 0
+    ) -> None:
+        self.wanted = sha or crc32 or crc_end > 0
+        self._crc32 = 0 if crc32 else None
         self._sha = hashlib.sha256() if sha else None
         self._crc_begin, self._crc_end = crc_begin, crc_end
         self._crc = 0
@@ -63,6 +67,8 @@ class Digest:
         raw = piece() if callable(piece) else piece
         if self._sha is not None:
             self._sha.update(raw)
+        if self._crc32 is not None:
+            self._crc32 = zlib.crc32(raw, self._crc32)
         low = max(0, self._crc_begin - self._position)
         high = min(len(raw), self._crc_end - self._position)
         if low < high:
@@ -71,15 +77,25 @@ class Digest:
 
     def crc(self) -> int:
         """The CRC of what was fed."""
-        for done in self._fed:
-            done.result()
+        self._await()
         return self._crc
 
     def sha256(self) -> str | Future[str]:
         """The sha256, or what it will be; an empty string where it is not wanted. Nothing can be fed behind it."""
         return self._hexdigest() if self._thread is None else self._thread.submit(self._hexdigest)
 
+    def crc32(self) -> str | Future[str]:
+        """The CRC-32 in eight hexadecimal digits, otherwise as :meth:`sha256`."""
+        return self._checksum() if self._thread is None else self._thread.submit(self._checksum)
+
     def _hexdigest(self) -> str:
+        self._await()
+        return self._sha.hexdigest() if self._sha is not None else ""
+
+    def _checksum(self) -> str:
+        self._await()
+        return "" if self._crc32 is None else f"{self._crc32:08x}"
+
+    def _await(self) -> None:
         for done in self._fed:
             done.result()  # a piece that failed would leave a hash of something else
-        return self._sha.hexdigest() if self._sha is not None else ""

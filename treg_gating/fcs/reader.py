@@ -118,6 +118,7 @@ def read_fcs(
     channels: Sequence[str] | None = None,
     max_bytes: int = DEFAULT_MAX_BYTES,
     digest: bool = True,
+    checksum: bool = False,
     ignore_spillover: bool = False,
     ascii: bool = False,
 ) -> Sample:
@@ -129,7 +130,7 @@ def read_fcs(
     dataset : which data set, counted from 1; needed where the file holds several.
     channels : decode only these ($PnN), in this order; all by default. Memory is that of these columns.
     max_bytes : refuse larger files.
-    digest : compute the sha256 of the file from the bytes that are parsed.
+    digest : compute the sha256 of the file from the bytes that are parsed. checksum : compute its CRC-32.
     ignore_spillover : do not read the file's matrix (a warning says so).
     ascii : read numbers written as text ($DATATYPE A, deprecated since FCS 3.1) too; refused without it.
 
@@ -152,7 +153,7 @@ def read_fcs(
         stated = _stated_crc(source, found, inspection)
         begin, end = found.origin + found.layout.begin, found.origin + found.layout.end
         covered = end if stated is not None else 0
-        with Digest(source.size, sha=digest, crc_begin=found.origin, crc_end=covered) as check:
+        with Digest(source.size, sha=digest, crc32=checksum, crc_begin=found.origin, crc_end=covered) as check:
             _feed(source, 0, begin, check, inspection)
             data = Data(source, begin, found.layout, Decoder(found.parameters, found.order), found.step)
             if found.parameters[0].kind == "A":
@@ -169,10 +170,10 @@ def read_fcs(
                     found=str(check.crc()),
                     expected=str(stated),
                 )
-            hashed = check.sha256()
+            hashed, summed = check.sha256(), check.crc32()
     return Sample(
         events, tuple(found.channels[i] for i in wanted), found.state, found.spillover, found.keywords,
-        inspection.warnings, inspection.path, hashed, found.header.version,
+        inspection.warnings, inspection.path, hashed, found.header.version, summed,
     )  # fmt: skip
 
 

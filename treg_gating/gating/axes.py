@@ -204,8 +204,8 @@ def _from_table(transform: Transform, values: NDArray[np.float32]) -> NDArray[np
     bits = np.ascontiguousarray(values).view(np.uint32)
     piece = (bits >> np.uint32(BEHIND_KNOT)).astype(np.intp)
     result = (bits & np.uint32((1 << BEHIND_KNOT) - 1)).astype(np.float64)
-    result *= slopes.take(piece)
-    result += knots.take(piece)
+    result *= slopes[piece]
+    result += knots[piece]
     return result
 
 

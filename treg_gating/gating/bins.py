@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 __all__ = ["Binned", "bin_events", "merged", "thinned"]
 
 Array = NDArray[np.float64]
+DENSE = 1e6  # cells that are counted without sorting
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +42,12 @@ def bin_events(events: Array, width: float) -> Binned:
     low = cells.min(axis=0, initial=0)
     spans = cells.max(axis=0, initial=0) - low + 1
     keys = np.ravel_multi_index(tuple((cells - low).T), tuple(spans)) if len(cells) else np.zeros(0, np.int64)
-    unique, counts = np.unique(keys, return_counts=True)
+    if np.prod(spans, dtype=float) < DENSE:
+        dense = np.bincount(keys)
+        unique = np.flatnonzero(dense)
+        counts = dense[unique]
+    else:
+        unique, counts = np.unique(keys, return_counts=True)
     corners = np.column_stack(np.unravel_index(unique, tuple(spans))) + low
     return Binned((corners + 0.5) * width, counts.astype(np.float64))
 

@@ -66,7 +66,8 @@ def estimate_density(values: NDArray[np.floating[Any]], *, adjust: float = 1.0, 
     if finite.size < minimum:
         msg = f"{finite.size} events; at least {minimum} are needed for a density"
         raise GateFitError(msg)
-    bottom, q1, q3, top = np.quantile(finite, [0.0005, 0.25, 0.75, 0.9995])
+    finite.sort()  # one sort gives quantiles and counts, and is quicker than asking for either
+    bottom, q1, q3, top = _quantiles(finite, 0.0005, 0.25, 0.75, 0.9995)
     inner = np.clip(finite, bottom, top)
     spreads = [spread for spread in (float(inner.std()), float(q3 - q1) / 1.349) if spread > 0]
     if not spreads or not top > bottom:
@@ -75,9 +76,18 @@ def estimate_density(values: NDArray[np.floating[Any]], *, adjust: float = 1.0, 
     width = adjust * 0.9 * min(spreads) * finite.size**-0.2
     low, high = bottom - 5 * width, top + 5 * width
     edges = np.linspace(low, high, BINS + 1)
-    counts = np.histogram(np.clip(finite, low, high), edges)[0].astype(np.float64)
+    counts = np.diff(np.searchsorted(finite, edges[1:-1]), prepend=0, append=finite.size).astype(np.float64)
     bandwidth = max(width / (edges[1] - edges[0]), 0.5)
     return Density((edges[:-1] + edges[1:]) / 2, counts, smooth(counts, bandwidth), bandwidth)
+
+
+def _quantiles(ascending: NDArray[np.float64], *shares: float) -> NDArray[np.float64]:
+    """Quantiles of sorted values, between two neighbours on a straight line."""
+    place = np.array(shares) * (ascending.size - 1)
+    before = place.astype(np.intp)
+    after = np.minimum(before + 1, ascending.size - 1)
+    result: NDArray[np.float64] = ascending[before] + (place - before) * (ascending[after] - ascending[before])
+    return result
 
 
 def smooth(counts: NDArray[np.float64], bandwidth: float) -> NDArray[np.float64]:

@@ -141,8 +141,8 @@ class Ellipse:
 
     def contains(self, events: Events) -> Mask:
         """Mask of the events inside; NaN is outside."""
-        centred = np.asarray(events, dtype=np.float64) - np.array(self.mean)
-        distance = (centred @ np.linalg.inv(np.array(self.covariance)) * centred).sum(axis=1)
+        centred = np.asarray(events, dtype=np.float64).T - np.array(self.mean)[:, None]
+        distance = (np.linalg.inv(np.array(self.covariance)) @ centred * centred).sum(axis=0)
         inside: Mask = distance <= self.distance_square
         return inside
 

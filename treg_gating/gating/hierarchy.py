@@ -275,8 +275,13 @@ def _select(step: GateStep, gate: FittedGate, parent: Indices | None, walk: Walk
 
 def select(gate: Gate, sign: str, parent: Indices, view: EventView) -> Indices:
     """Indices of the parent's events on the side of the gate that `sign` names; NaN belongs to neither side."""
+    return parent.compress(selected(gate, sign, parent, view))
+
+
+def selected(gate: Gate, sign: str, parent: Indices, view: EventView) -> NDArray[np.bool_]:
+    """Mask of these events of the parent."""
     inside = view.inside(gate, parent)
-    return parent[inside if sign == "+" else ~inside & view.finite(gate.dims, parent)]
+    return inside if sign == "+" else ~inside & view.finite(gate.dims, parent)
 
 
 def _combine(step: CombineStep, walk: Walk, view: EventView) -> None:

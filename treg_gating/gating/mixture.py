@@ -86,16 +86,20 @@ def expectation(mixture: Mixture, points: Array) -> tuple[Array, Array, Array]:
     Posterior probabilities (n, k); the latent precisions of the t distribution (n, k); log density (n,).
     """
     density = _Density.of(mixture, np.float64)
-    blocks = [density.at(block) for block in _blocks(_features(points))] or [density.at(_features(points))]
-    posterior, precision, log_density = (np.concatenate(parts, axis=-1) for parts in zip(*blocks, strict=True))
-    return posterior.T, precision.T, log_density
+    features = _features(points)
+    parts = [density.at(block) for block in _blocks(features) or [features]]
+    chances, inverses, totals = (np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
+    return (chances / totals).T, inverses.T * density.precision, density.top + np.log(totals)
 
 
 def probability(mixture: Mixture, wanted: NDArray[np.bool_], points: Array) -> Array:
     """Probability that an event at `points`, shape (n, d), is of the components `wanted`, shape (k,); shape (n,)."""
     density, chosen = _Density.of(mixture, np.float32), wanted.astype(np.float32)
-    parts = [chosen @ density.at(block)[0] for block in _blocks(_features(points).astype(np.float32))]
-    return np.concatenate([*parts, np.zeros(0)], dtype=np.float64)
+    parts = [np.zeros(0)]
+    for block in _blocks(_features(points).astype(np.float32)):
+        chance, _, total = density.at(block)
+        parts.append(chosen @ chance / total)
+    return np.concatenate(parts, dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,42 +110,47 @@ class _Density:
     ----------
     coefficients : of (1 + distance² / ν) on :func:`_features`, shape (k, features).
     heights : density at the middle of each component, of the highest, shape (k, 1). top : log of the highest.
-    exponent : (ν + d) / 2. nu : degrees of freedom.
+    exponent : (ν + d) / 2. precision : latent precision in the middle of a component, (ν + d) / ν.
     """
 
     coefficients: Array
     heights: Array
     top: float
     exponent: float
-    nu: float
+    precision: float
 
     @classmethod
-    def of(cls, mixture: Mixture, kind: DTypeLike) -> _Density:
+    def of(cls, mixture: Mixture, kind: DTypeLike, shapes: tuple[Array, Array] | None = None) -> _Density:
+        """Of a mixture; `shapes` are its :func:`_precisions` where they are known."""
         d = mixture.means.shape[1]
         half = (mixture.nu + d) / 2
         constant = lgamma(half) - lgamma(mixture.nu / 2) - d / 2 * np.log(mixture.nu * np.pi)
-        coefficients, half_log_determinants = _quadratic_forms(mixture)
+        precisions, half_log_determinants = shapes or _precisions(mixture.scales)
+        coefficients = _quadratic_forms(mixture.means, precisions)
         coefficients /= mixture.nu
         coefficients[:, 0] += 1.0
         heights = np.log(np.maximum(mixture.weights, 1e-300)) + constant + half_log_determinants
         top = float(heights.max())
-        return cls(coefficients.astype(kind), np.exp(heights - top)[:, None].astype(kind), top, half, mixture.nu)
+        heights = np.exp(heights - top)[:, None]
+        return cls(coefficients.astype(kind), heights.astype(kind), top, half, 2 * half / mixture.nu)
 
     def at(self, features: Floats) -> tuple[Floats, Floats, Floats]:
-        """Posterior (k, n), latent precision (k, n), log density (n,): shapes that numpy reduces fastest."""
-        scaled = self.coefficients @ features
-        np.maximum(scaled, 1.0, out=scaled)  # rounding may go below
-        inverse = np.divide(1.0, scaled, out=scaled)
+        """Density of each component (k, n) against `top`, 1 / (1 + distance² / ν) (k, n), sum of the densities (n,).
+
+        In these shapes numpy reduces fastest.
+        """
+        inverse = self.coefficients @ features
+        np.divide(1.0, inverse, out=inverse)
         chance = _power(inverse, self.exponent)
         chance *= self.heights
         total = chance.sum(axis=0)
         np.maximum(total, np.finfo(total.dtype).tiny, out=total)
-        chance /= total
-        inverse *= 2 * self.exponent / self.nu
-        return chance, inverse, self.top + np.log(total)
+        return chance, inverse, total
 
 
-def _step(mixture: Mixture, features: Floats, counts: Floats, rows: int) -> tuple[Array, Array, float]:
+def _step(
+    mixture: Mixture, features: Array, counts: Array, rows: int, shapes: tuple[Array, Array] | None = None
+) -> tuple[Array, Array, float]:
     """One E step with the sums an M step needs, block by block: the posterior of all points would leave the cache.
 
     Returns
@@ -149,16 +158,16 @@ def _step(mixture: Mixture, features: Floats, counts: Floats, rows: int) -> tupl
     Events of each component (k,); sums of the first `rows` features, weighted by posterior and precision (k, rows);
     log likelihood per event.
     """
-    density = _Density.of(mixture, features.dtype)
+    density = _Density.of(mixture, np.float64, shapes)
     masses, sums, likelihood = np.zeros(mixture.size), np.zeros((mixture.size, rows)), 0.0
     for block, weight in zip(_blocks(features), _blocks(counts), strict=True):
-        posterior, precision, log_density = density.at(block)
-        posterior *= weight
-        masses += posterior.sum(axis=1)
-        posterior *= precision
-        sums += posterior @ block[:rows].T
-        likelihood += float(weight @ log_density)
-    return masses, sums, likelihood / float(counts.sum())
+        events, inverse, total = density.at(block)
+        events *= weight / total
+        masses += events.sum(axis=1)
+        events *= inverse
+        sums += events @ block[:rows].T
+        likelihood += float(weight @ np.log(total))
+    return masses, sums * density.precision, density.top + likelihood / float(counts.sum())
 
 
 def _blocks(values: Floats) -> list[Floats]:
@@ -171,15 +180,15 @@ def _power(values: Floats, exponent: float) -> Floats:
     if 2 * exponent != round(2 * exponent) or exponent > LARGEST_POWER:
         return np.asarray(values**exponent)
     whole = int(exponent)
-    result = np.sqrt(values) if whole != exponent else np.ones_like(values)
+    result = np.sqrt(values) if whole != exponent else None
     square = values
     while whole:
         if whole & 1:
-            result *= square
+            result = square.copy() if result is None else np.multiply(result, square, out=result)
         whole >>= 1
         if whole:
             square = square * square
-    return np.asarray(result)
+    return np.ones_like(values) if result is None else result
 
 
 @lru_cache
@@ -198,16 +207,22 @@ def _features(points: Array) -> Array:
     return np.vstack([np.ones((1, len(points))), axes, axes[rows] * axes[columns]])
 
 
-def _quadratic_forms(mixture: Mixture) -> tuple[Array, Array]:
-    """Mahalanobis distances as linear functions of :func:`_features`, and minus half the log determinants."""
-    roots = np.linalg.inv(np.linalg.cholesky(mixture.scales))
-    precisions = np.swapaxes(roots, 1, 2) @ roots
-    pulled = np.einsum("kij,kj->ki", precisions, mixture.means)
-    rows, columns = _triangle(mixture.means.shape[1])
-    squares = precisions[:, rows, columns] * np.where(rows == columns, 1.0, 2.0)
-    constants = np.einsum("ki,ki->k", pulled, mixture.means)
-    coefficients = np.column_stack([constants, -2 * pulled, squares])
-    return coefficients, np.log(np.diagonal(roots, axis1=1, axis2=2)).sum(axis=1)
+def _precisions(scales: Array) -> tuple[Array, Array]:
+    """Inverses of scale matrices, and minus half the logarithms of their determinants."""
+    roots = np.linalg.inv(np.linalg.cholesky(scales))
+    return np.swapaxes(roots, 1, 2) @ roots, np.log(np.diagonal(roots, axis1=1, axis2=2)).sum(axis=1)
+
+
+def _quadratic_forms(means: Array, precisions: Array) -> Array:
+    """Mahalanobis distances as linear functions of :func:`_features`, shape (k, features)."""
+    d = means.shape[1]
+    rows, columns = _triangle(d)
+    pulled = (precisions @ means[:, :, None])[:, :, 0]
+    coefficients = np.empty((len(means), 1 + d + len(rows)))
+    coefficients[:, 0] = (pulled * means).sum(axis=1)
+    coefficients[:, 1 : 1 + d] = -2 * pulled
+    coefficients[:, 1 + d :] = precisions[:, rows, columns] * np.where(rows == columns, 1.0, 2.0)
+    return coefficients
 
 
 def fit_mixture(
@@ -277,7 +292,8 @@ def place_mixture(
     """
     d = data.points.shape[1]
     features = _features(data.points)
-    inverse = np.linalg.inv(mixture.scales)
+    shapes = _precisions(mixture.scales)
+    inverse = shapes[0]
     shift, moves, weights = (
         (start.shift, start.moves, start.weights)
         if start
@@ -286,7 +302,7 @@ def place_mixture(
     before, information = -np.inf, np.eye(d)
     for _ in range(iterations):
         placed = replace(mixture, means=mixture.means + shift + moves, weights=weights)
-        events, sums, after = _step(placed, features, data.counts, 1 + d)
+        events, sums, after = _step(placed, features, data.counts, 1 + d, shapes)
         weights = (events + 1.0) / (data.total + mixture.size)
         masses, firsts = sums[:, 0], sums[:, 1:]
         information = np.eye(d) / loose**2 + np.einsum("k,kij->ij", masses, inverse)

@@ -129,10 +129,18 @@ def start_mixture(data: Binned, size: int, nu: float, *, floor: float, tie: floa
     return fit_mixture(data, start, floor=floor, tie=tie, iterations=40, tolerance=1e-5)
 
 
-def best_mixture(data: Binned, size: int, nu: float, *, floor: float, tries: int = 4) -> Mixture:
-    """Of several starts the one with the best likelihood, fitted to the end."""
-    starts = [start_mixture(data, size, nu, floor=floor, seed=seed) for seed in range(tries)]
-    best = max(starts, key=lambda one: float(data.counts @ expectation(one, data.points)[2]))
+def best_mixture(
+    data: Binned, size: int, nu: float, *, floor: float, tries: int = 4, rough: Binned | None = None
+) -> Mixture:
+    """Of several starts the one with the best likelihood, fitted to the end.
+
+    Parameters
+    ----------
+    rough : the same events in fewer bins, which are enough to tell a good start from a bad one.
+    """
+    rough = rough or data
+    starts = [start_mixture(rough, size, nu, floor=floor, seed=seed) for seed in range(tries)]
+    best = max(starts, key=lambda one: float(rough.counts @ expectation(one, rough.points)[2]))
     return fit_mixture(data, best, floor=floor)
 
 

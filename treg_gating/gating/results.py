@@ -158,7 +158,7 @@ class SampleFit:
     Parameters
     ----------
     tube_id : the tube in the sheet.
-    sha256 : digest of the bytes that were read; pass 2 must meet the same.
+    sha256 : digest of the bytes that were read. crc32 : their checksum; pass 2 must meet the same.
     gates : own estimates, by population, in the template's order.
     summaries : by population, whatever the gate's method wants from every sample (binned densities,
         control quantiles); picklable and small.
@@ -170,6 +170,7 @@ class SampleFit:
     gates: Mapping[str, FittedGate]
     summaries: Mapping[str, Any] = field(default_factory=dict)
     widths: Mapping[str, float] = field(default_factory=dict)
+    crc32: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.flags import Flag, FlagLevel
-from treg_gating.quality.margins import inside, raw_ranges, shares_at_ends
+from treg_gating.quality.margins import look_at_ends, raw_ranges
 from treg_gating.quality.time import TimeQuality, assess_time
 from treg_gating.sample import Sample
 
@@ -62,9 +62,8 @@ def assess(sample: Sample, channels: Sequence[str]) -> QualityReport:
     sample : raw events. channels : $PnN of the channels the template uses.
     """
     ranges = raw_ranges(sample, channels)
-    usable = inside(sample, ranges)
+    usable, ends = look_at_ends(sample, ranges)
     margin = 100 * float(1 - usable.mean()) if sample.n_events else 0.0
-    ends = shares_at_ends(sample, ranges)
     time = assess_time(sample, channels, usable)
     kept = usable & time.kept
     numbers = {"margin_pct": margin}

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from treg_gating.sample import Sample
 
-__all__ = ["inside", "raw_ranges", "shares_at_ends"]
+__all__ = ["look_at_ends", "raw_ranges"]
 
 Ranges = Mapping[str, tuple[float, float]]
 
+CHUNK = 1 << 12  # events
 _SMALLEST = float(np.finfo(np.float32).tiny)  # a lower bound that zero does not reach
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -29,24 +30,34 @@ def raw_ranges(sample: Sample, channels: Sequence[str]) -> dict[str, tuple[float
     }
 
 
-def inside(sample: Sample, ranges: Ranges) -> NDArray[np.bool_]:
-    """Events inside all ranges, shape (n_events,)."""
-    kept = np.ones(sample.n_events, dtype=bool)
-    for name, (low, high) in ranges.items():
-        values = sample.column(name)
-        kept &= (values >= low) & (values < high)
-    return kept
+def look_at_ends(sample: Sample, ranges: Ranges) -> tuple[NDArray[np.bool_], dict[str, tuple[float, float]]]:
+    """Events inside all ranges, and how many lie at the ends of each channel.
 
-
-def shares_at_ends(sample: Sample, ranges: Ranges) -> dict[str, tuple[float, float]]:
-    """Percent of events at the lowest value of each channel, where several share it, and beyond its top."""
-    if not sample.n_events:
-        return {}
-    shares: dict[str, tuple[float, float]] = {}
-    for name, (_, high) in ranges.items():
-        values = sample.column(name)
-        low = int(np.count_nonzero(values == values.min()))
-        top = int(np.count_nonzero(values >= high))
-        n = sample.n_events
-        shares[name] = (100 * low / n if low > 1 else 0.0, 100 * top / n)
-    return shares
+    Returns
+    -------
+    Mask of shape (n_events,). By $PnN, percent of events at the lowest value, where several share it, and beyond the
+    top.
+    """
+    n, columns = sample.n_events, [sample.channel_names.index(name) for name in ranges]
+    kept = np.ones(n, dtype=bool)
+    if not n or not columns:
+        return kept, {}
+    lower, upper = np.array(list(ranges.values()), dtype=sample.events.dtype).T
+    lowest, at_lowest, beyond = np.full(len(columns), np.inf), np.zeros(len(columns)), np.zeros(len(columns))
+    block = np.empty((len(columns), min(n, CHUNK)), sample.events.dtype)
+    for first in range(0, n, CHUNK):  # some events at a time, so that all looks at them find them in the cache
+        part = slice(first, min(first + CHUNK, n))
+        here = block[:, : part.stop - first]
+        for row, column in enumerate(columns):
+            here[row] = sample.events[part, column]
+        least, greatest = np.fmin.reduce(here, axis=1), here.max(axis=1)
+        for row in map(int, np.flatnonzero(~((least >= lower) & (greatest < upper)))):
+            kept[part] &= (here[row] >= lower[row]) & (here[row] < upper[row])
+            beyond[row] += np.count_nonzero(here[row] >= upper[row])
+        for row in map(int, np.flatnonzero(least <= lowest)):
+            at_lowest[row] *= least[row] == lowest[row]
+            at_lowest[row] += np.count_nonzero(here[row] == least[row])
+        lowest = np.fmin(lowest, least)
+    at_lowest[at_lowest == 1] = 0
+    shares = 100 * np.stack([at_lowest, beyond], axis=1) / n
+    return kept, {name: (float(low), float(top)) for name, (low, top) in zip(ranges, shares, strict=True)}

@@ -54,14 +54,14 @@ class ChannelScores:
         return result
 
 
-def channel_scores(values: NDArray[np.floating[Any]], rows: Rows) -> ChannelScores | None:
+def channel_scores(values: NDArray[np.floating[Any]]) -> ChannelScores | None:
     """Scores of one channel's raw values, or None where they are all alike.
 
     Parameters
     ----------
-    values : shape (n_events,). rows : the events to look at, in order of time.
+    values : of the events to look at, shape (n,), in order of time.
     """
-    bits = np.ascontiguousarray(values[rows], dtype=np.float32).view(np.uint32)
+    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
     keys = (bits >> np.uint32(_SHIFT)).astype(np.uint16)
     counts = np.bincount(keys, minlength=_LEVELS)
     levels = np.flatnonzero(counts)

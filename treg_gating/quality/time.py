@@ -145,11 +145,12 @@ def _unwrapped(seconds: Values) -> tuple[Values, tuple[str, ...]]:
 def _followed(sample: Sample, channels: Sequence[str], rows: Rows) -> Followed:
     """Scores by kind of light and by channel."""
     kinds: Followed = {"fluorescence": {}, "scatter": {}}
-    for channel in sample.channels:
+    events = sample.events.take(rows, axis=0)  # once, and not channel by channel: a file's events lie one by one
+    for at, channel in enumerate(sample.channels):
         other_part = channel.is_scatter and channel.name.upper().endswith(("-H", "-W"))
         if channel.name not in channels or channel.is_time or other_part:
             continue
-        scores = channel_scores(sample.column(channel.name), rows)
+        scores = channel_scores(events[:, at])
         if scores is not None:
             kinds["scatter" if channel.is_scatter else "fluorescence"][channel.name] = scores
     return kinds

@@ -22,6 +22,7 @@ __all__ = ["AlignedMixture"]
 Array = NDArray[np.float64]
 MEMBER = ("means", "scales", "weights", "wanted")  # of the model, one entry a member each
 PLACING = 3  # bins, along each axis, that are one while the mixture is placed: it moves by less than 0.001 gate units
+SETTLED = 3e-5  # gain of log likelihood per event below which the mixture has found its place
 UNSTABLE = 0.25  # range of the population's share over the starts, of itself, that must be spoken of
 
 
@@ -227,7 +228,7 @@ class AlignedMixture:
         found: list[tuple[float, _Member]] = []
         for means, scales, weights, wanted in zip(*(model[name] for name in MEMBER), strict=True):
             learnt = marginal(Mixture(np.asarray(means), np.asarray(scales), np.asarray(weights), self.nu), at)
-            place = place_mixture(learnt, cells, loose=self.loose, stiffness=self.stiffness, tolerance=1e-5)
+            place = place_mixture(learnt, cells, loose=self.loose, stiffness=self.stiffness, tolerance=SETTLED)
             mixture = replace(learnt, means=learnt.means + place.shift + place.moves, weights=place.weights)
             member = _Member(mixture, np.asarray(wanted, dtype=bool), place)
             found.append((float(cells.counts @ member.probability(cells.points)), member))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
-from treg_gating.gating.bins import Binned, bin_events
+from treg_gating.gating.bins import Binned, merged
 from treg_gating.gating.density import estimate_density, find_peaks
 from treg_gating.gating.gates import Ellipse
 from treg_gating.gating.method import FitContext, MethodFit, argument
@@ -17,6 +17,9 @@ from treg_gating.gating.mixture import expectation
 from treg_gating.gating.mixture_start import best_mixture
 
 __all__ = ["MixtureEllipse"]
+
+BIN = 0.05  # spreads
+REACH = 160  # bins from the centre
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +56,19 @@ class MixtureEllipse:
         from scipy.stats import f as f_distribution
 
         events = context.events
-        finite = np.isfinite(events).all(axis=1)
-        if finite.sum() < self.minimum:
-            msg = f"{int(finite.sum())} events; at least {self.minimum} are needed"
+        finite = int(np.isfinite(events).all(axis=1).sum())
+        if finite < self.minimum:
+            msg = f"{finite} events; at least {self.minimum} are needed"
             raise GateFitError(msg)
-        centre, spread = _centre_and_spread(events[finite])
-        scaled = (events - centre) / spread
-        core = finite & (np.abs(scaled) < 8).all(axis=1)  # saturated and far-off events say nothing of a cloud
-        binned = bin_events(scaled[core], 0.05)
-        mixture = best_mixture(binned, self.components, self.nu, floor=0.05)
+        centre, spread = _centre_and_spread(events)
+        cell = _cells(events, centre, spread)
+        binned = _binned(cell)
+        mixture = best_mixture(
+            merged(binned, 2 * BIN), self.components, self.nu, floor=BIN, rough=merged(binned, 4 * BIN)
+        )
         bright, how = self._bright(context)
-        target = bin_events(scaled[core & bright], 0.05) if (core & bright).sum() >= 50 else binned
+        target = _binned(cell[bright])
+        target = target if target.total >= 50 else binned
         k = _component_of(target, mixture.size, expectation(mixture, target.points)[0], mixture.scales, how)
         mean = centre + spread * mixture.means[k]
         scale = mixture.scales[k] * np.outer(spread, spread)
@@ -98,12 +103,42 @@ class MixtureEllipse:
 
 
 def _centre_and_spread(events: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    q1, centre, q3 = np.quantile(events, [0.25, 0.5, 0.75], axis=0)
+    quartiles = np.empty((3, events.shape[1]))
+    for at, values in enumerate(events.T):
+        ascending = np.sort(values.astype(np.float32))  # what is no number comes last
+        n = int(np.isfinite(values).sum())
+        quartiles[:, at] = ascending[[n // 4, n // 2, 3 * n // 4]]
+    q1, centre, q3 = quartiles
     spread = (q3 - q1) / 1.349
     if not (spread > 0).all():
         msg = "all events have nearly the same value on a dimension"
         raise GateFitError(msg)
     return centre, spread
+
+
+def _cells(events: NDArray[np.float64], centre: NDArray[np.float64], spread: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Number of each event's cell on a grid about the centre; 0 beyond it.
+
+    Saturated and far-off events say nothing of a cloud.
+    """
+    cell, outside = np.zeros(len(events), dtype=np.intp), np.zeros(len(events), dtype=bool)
+    for values, middle, width in zip(events.T, centre, spread, strict=True):
+        place = (values - middle) / (width * BIN) + REACH
+        inside = (place >= 0) & (place < 2 * REACH)
+        outside |= ~inside
+        cell *= 2 * REACH
+        cell += np.where(inside, place, 0).astype(np.intp)
+    cell += 1
+    cell[outside] = 0
+    return cell
+
+
+def _binned(cell: NDArray[np.intp]) -> Binned:
+    """The events on the grid, in spreads from the centre."""
+    counts = np.bincount(cell, minlength=2)[1:]
+    known = np.flatnonzero(counts)
+    corner = np.stack(np.divmod(known, 2 * REACH), axis=1) - REACH
+    return Binned((corner + 0.5) * BIN, counts[known].astype(np.float64))
 
 
 def _component_of(
