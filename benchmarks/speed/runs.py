@@ -21,6 +21,7 @@ from treg_gating.pipeline import RunSettings
 from treg_gating.run import engine
 from treg_gating.run.cohort import RunOrder, run_cohort
 from treg_gating.run.ledger import Ledger
+from treg_gating.run.processes import cores
 from treg_gating.run.progress import QuietProgress
 from treg_gating.samplesheet import read_samplesheet
 from treg_gating.study import read_study
@@ -70,7 +71,7 @@ def timed_run(folder: str, out: str, options_text: str) -> dict[str, Any]:
         begun = time.time()
         run_cohort(order, stages, reports)
         wall = time.time() - begun
-    found = _story(target, stages.began, begun, wall, options.get("workers") or engine.cores())
+    found = _story(target, stages.began, begun, wall, options.get("workers") or cores())
     found |= {"ledger": ledger["seconds"], "growth_mb": memory.growth_mb, "tubes": len(order.sheet.tubes)}
     found["ledger_mb"] = (target / "ledger.sqlite").stat().st_size / 1e6
     shutil.rmtree(target, ignore_errors=True)

@@ -31,7 +31,7 @@ def command(events: int, tubes: int | None, workers: int | None, folder: Path | 
     import tempfile
 
     from treg_gating.run.capacity import held_back_by, measure_capacity
-    from treg_gating.run.engine import cores
+    from treg_gating.run.processes import cores
 
     processes = workers or cores()
     with tempfile.TemporaryDirectory(prefix="treg-gating-benchmark-", dir=folder) as scratch:

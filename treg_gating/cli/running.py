@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -108,10 +108,6 @@ class RunOptions:
 
 def run_inputs(inputs: Inputs, template: str, options: RunOptions, mail: RunMail) -> int:
     """Run a cohort; the exit code."""
-    from treg_gating.report import reports
-    from treg_gating.run.cohort import run_cohort
-    from treg_gating.run.progress import open_progress
-
     mail.study = inputs.study.id
     if options.scheduler and not options.open_scheduler and not options.scheduler.startswith("tls://"):
         msg = (
@@ -120,6 +116,26 @@ def run_inputs(inputs: Inputs, template: str, options: RunOptions, mail: RunMail
             "--open-scheduler on a network that is yours alone."
         )
         raise click.UsageError(msg)
+    with _spares(inputs, options):
+        return _run(inputs, template, options, mail)
+
+
+def _spares(inputs: Inputs, options: RunOptions) -> AbstractContextManager[None]:
+    """Processes that start while this one imports what a run needs, where there is surely work for them."""
+    from treg_gating.run.ledger_file import LEDGER_NAME
+    from treg_gating.run.processes import cores, spares
+
+    elsewhere = options.scheduler or options.workers == 0
+    if elsewhere or (options.out / LEDGER_NAME).exists():
+        return nullcontext()
+    return spares(min(options.workers or cores(), len(inputs.sheet.tubes)))
+
+
+def _run(inputs: Inputs, template: str, options: RunOptions, mail: RunMail) -> int:
+    from treg_gating.report import reports
+    from treg_gating.run.cohort import run_cohort
+    from treg_gating.run.progress import open_progress
+
     order = _order(inputs, template, options)
     progress = open_progress(quiet=options.quiet)
     try:

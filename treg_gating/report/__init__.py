@@ -8,24 +8,32 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from treg_gating.run.finish import Reports
+    from treg_gating.run.record import RunRecord
 
 __all__ = ["reports"]
 
 
 def reports(folder: Path, *, blind: bool = False, key: Path | None = None) -> Reports:
-    """File name → what writes it; loaded when it is asked for, because drawing is slow to import.
+    """File name → what writes it; what draws is imported when it draws, beside no tube.
 
     Parameters
     ----------
     folder : the run's. blind, key : see :func:`treg_gating.report.blinded.report_writer`; the workbooks name subjects
         as endpoint.csv does.
     """
-    from treg_gating.report.blinded import report_writer
-    from treg_gating.report.miflowcyt import write_miflowcyt
-    from treg_gating.report.workbook import write_results_workbook
+    def page(record: RunRecord, path: Path) -> None:
+        from treg_gating.report.blinded import report_writer
 
-    return {
-        "report.html": report_writer(folder, blind=blind, key=key),
-        "results.xlsx": write_results_workbook,
-        "miflowcyt.xlsx": write_miflowcyt,
-    }
+        report_writer(folder, blind=blind, key=key)(record, path)
+
+    def workbook(record: RunRecord, path: Path) -> None:
+        from treg_gating.report.workbook import write_results_workbook
+
+        write_results_workbook(record, path)
+
+    def miflowcyt(record: RunRecord, path: Path) -> None:
+        from treg_gating.report.miflowcyt import write_miflowcyt
+
+        write_miflowcyt(record, path)
+
+    return {"report.html": page, "results.xlsx": workbook, "miflowcyt.xlsx": miflowcyt}

@@ -8,6 +8,7 @@ watcher: when the pipe closes, and on Linux by the kernel's word.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import pickle
 import select
@@ -15,7 +16,6 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -32,20 +32,10 @@ from treg_gating.run.job import (
     failed_outcome,
     load_pipeline,
 )
+from treg_gating.run.processes import end_process, start_process
 
-__all__ = ["ONE_THREAD", "Child", "Limits"]
+__all__ = ["Child", "Limits"]
 
-ONE_THREAD = dict.fromkeys(
-    (
-        "OMP_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "BLIS_NUM_THREADS",
-        "VECLIB_MAXIMUM_THREADS",
-        "NUMEXPR_NUM_THREADS",
-    ),
-    "1",
-)
 _HEADER = struct.Struct("<Q")
 _LOOK = 0.05  # seconds between two looks at the clock and the memory
 _START_SECONDS = 300.0
@@ -74,9 +64,14 @@ class Child:
     """A process for one tube at a time; started when first needed, and again after a loss.
 
     One thread works with it; :meth:`start` and :meth:`stop` may come from another.
+
+    Parameters
+    ----------
+    pipeline : module with the science, for the process to import ahead of its first tube; empty for none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pipeline: str = "") -> None:
+        self._pipeline = pipeline
         self._process: subprocess.Popen[bytes] | None = None
         self._words: Any = None
         self._token = ""
@@ -139,24 +134,14 @@ class Child:
             self._token = token
 
     def _start(self) -> None:
-        self._words = tempfile.TemporaryFile()  # noqa: SIM115 (closed in _end)
-        command = [sys.executable, "-X", "faulthandler", "-m", "treg_gating.run.child"]
-        environment = {**os.environ, **ONE_THREAD}
-        self._process = subprocess.Popen(  # noqa: S603 (our own interpreter and module)
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._words, env=environment
-        )
+        self._process, self._words = start_process(self._pipeline)
 
     def _end(self) -> str:
         """Kill what is left of the process; its last words on stderr."""
         process, self._process, self._token = self._process, None, ""
         if process is None:
             return ""
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        end_process(process)
         size = self._words.seek(0, os.SEEK_END)
         self._words.seek(max(0, size - _LAST_WORDS))
         words: bytes = self._words.read()
@@ -229,6 +214,9 @@ def _serve() -> None:
     source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not enter the answers
     inbox = _Inbox(source)
+    for name in sys.argv[1:]:
+        with contextlib.suppress(ImportError):  # a tube that needs it will say so
+            importlib.import_module(name)
     shared: Shared | None = None
     while True:
         message = inbox.take()

@@ -24,7 +24,7 @@ from treg_gating.run.changes import (
     tell,
 )
 from treg_gating.run.codec import decode, encode
-from treg_gating.run.engine import Engine, cores, open_engine, run_stage
+from treg_gating.run.engine import Engine, open_engine, run_stage
 from treg_gating.run.finish import Finished, Reports, finish_run, still_finished
 from treg_gating.run.job import Job, Outcome, Shared, load_pipeline
 from treg_gating.run.keys import code_version, digest, environment, file_sha256, tube_identity
@@ -32,6 +32,7 @@ from treg_gating.run.ledger import Ledger
 from treg_gating.run.lock import folder_lock
 from treg_gating.run.order import RunOrder
 from treg_gating.run.plan import plan_of
+from treg_gating.run.processes import cores
 from treg_gating.run.progress import Progress, log_to
 from treg_gating.run.review_stage import ReviewStage, fitted_results
 from treg_gating.run.shelves import FitShelf, SecondJobs
@@ -140,8 +141,9 @@ class _Run:
     def work(self) -> None:
         """Both passes."""
         first = self._not_finished_first()
-        with open_engine(self.name, len(first) or len(self.known), workers=self.order.workers,
-                         scheduler=self.order.scheduler) as engine:  # fmt: skip
+        order = self.order
+        with open_engine(self.name, len(first) or len(self.known), workers=order.workers,
+                         scheduler=order.scheduler, pipeline=order.pipeline) as engine:  # fmt: skip
             log.info("working with %s", engine.description)
             self._first(engine, first)
             self._second(engine)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import pickle
 import signal
 from collections.abc import Iterator, Sequence
@@ -21,9 +20,10 @@ from treg_gating.errors import RunStateError
 from treg_gating.run.address import check_address
 from treg_gating.run.child import Child, Limits
 from treg_gating.run.job import E_CRASH, Job, Outcome, Shared, TubeError, execute, failed_outcome, load_pipeline
+from treg_gating.run.processes import cores
 from treg_gating.run.worker import SharedPlugin, begin_run, end_run, run_batch, token_of
 
-__all__ = ["Engine", "cores", "open_engine", "run_stage"]
+__all__ = ["Engine", "open_engine", "run_stage"]
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +44,9 @@ class Engine(Protocol):
         """Outcomes as they come, one a job; those of one task together."""
 
 
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def open_engine(run: str, n_tubes: int, *, workers: int | None, scheduler: str) -> AbstractContextManager[Engine]:
+def open_engine(
+    run: str, n_tubes: int, *, workers: int | None, scheduler: str, pipeline: str = ""
+) -> AbstractContextManager[Engine]:
     """The engine that suits.
 
     Parameters
@@ -58,13 +55,14 @@ def open_engine(run: str, n_tubes: int, *, workers: int | None, scheduler: str) 
     n_tubes : tubes to be worked on.
     workers : processes; None for one a core; 0 for none, everything in this process and without limits.
     scheduler : address of a Dask scheduler that is there already; empty for a cluster of our own.
+    pipeline : module with the science, for processes of our own to import ahead of their first tube.
     """
     if scheduler:
         return _existing_cluster(run, scheduler)
     if workers == 0:
         return nullcontext(InThisProcess())
     wanted = min(workers or cores(), max(n_tubes, 1))
-    return _one_child() if wanted == 1 else _local_cluster(run, wanted)
+    return _one_child(pipeline) if wanted == 1 else _local_cluster(run, wanted, pipeline)
 
 
 def run_stage(engine: Engine, jobs: Sequence[Job], shared: Shared, limits: Limits) -> Iterator[list[Outcome]]:
@@ -123,8 +121,8 @@ class OneChild:
 
 
 @contextmanager
-def _one_child() -> Iterator[Engine]:
-    child = Child()
+def _one_child(pipeline: str) -> Iterator[Engine]:
+    child = Child(pipeline)
     child.start()
     try:
         yield OneChild(child)
@@ -252,14 +250,14 @@ _ON_LOOPBACK: dict[str, Any] = {"protocol": "inproc://", "dashboard": False, "da
 
 
 @contextmanager
-def _local_cluster(run: str, workers: int) -> Iterator[Engine]:
+def _local_cluster(run: str, workers: int, pipeline: str) -> Iterator[Engine]:
     """Dask's scheduler and one thread a core in this process; each thread watches a child process of its own.
 
     The children are what can crash, hang or eat memory, so worker processes between them and us would only cost
     their start and a second pickling; and without them nothing listens on the network.
     """
     with _holding_back_sigint():
-        begin_run(run, workers)  # they import while Dask does
+        begin_run(run, workers, pipeline)  # they import while Dask does
         import dask
         from dask.distributed import Client, Scheduler, SpecCluster, Worker
 

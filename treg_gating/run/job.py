@@ -13,6 +13,7 @@ from treg_gating.errors import TregGatingError
 from treg_gating.gating.results import SampleFit, SampleResult
 from treg_gating.run.codec import Payload, decode, encode
 from treg_gating.run.keys import code_version, file_sha256
+from treg_gating.run.processes import PIPELINE
 from treg_gating.samplesheet import Tube
 
 __all__ = [
@@ -27,7 +28,6 @@ __all__ = [
     "load_pipeline",
 ]
 
-PIPELINE = "treg_gating.pipeline"
 # Failures of the moment, not of the tube: a later run tries again.
 E_BUG, E_CHANGED, E_CRASH, E_MEMORY, E_TIMEOUT = "E_BUG", "E_CHANGED", "E_CRASH", "E_MEMORY", "E_TIMEOUT"
 _TRANSIENT = frozenset({"E_OPEN", E_BUG, E_CHANGED, E_CRASH, E_MEMORY, E_TIMEOUT})

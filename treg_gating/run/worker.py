@@ -34,11 +34,11 @@ class _Children:
             with self._lock:
                 self._free.append(child)
 
-    def start(self, number: int) -> None:
+    def start(self, number: int, pipeline: str) -> None:
         """Start some ahead of their first tube, so that their imports pass beside other work."""
         with self._lock:
             for _ in range(number - len(self._free)):
-                child = self._another()
+                child = self._another(pipeline)
                 child.start()
                 self._free.append(child)
 
@@ -49,8 +49,8 @@ class _Children:
             for child in self._all:
                 child.close() if child in self._free else child.stop()  # who waits for a busy one takes it away
 
-    def _another(self) -> Child:
-        child = Child()
+    def _another(self, pipeline: str = "") -> Child:
+        child = Child(pipeline)
         self._all.append(child)
         if self._ended:
             child.stop()
@@ -83,10 +83,10 @@ class SharedPlugin:
         """Nothing: the plugin of the next stage takes its place, and the child processes stay warm for it."""
 
 
-def begin_run(run: str, children: int) -> None:
-    """Start child processes in this process, ahead of their first tube."""
+def begin_run(run: str, children: int, pipeline: str) -> None:
+    """Start child processes in this process, ahead of their first tube; they import `pipeline` at once."""
     _SHARED[run] = ("", b"")
-    _CHILDREN.start(children)
+    _CHILDREN.start(children, pipeline)
 
 
 def end_run(run: str) -> None:

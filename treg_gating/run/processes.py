@@ -1,0 +1,86 @@
+"""Starting the processes that tubes are worked on in; some ahead of time, before anything heavy is imported here.
+
+A process of its own imports for about half a second before it can read a tube. Started first, it does so beside the
+program that will send it tubes, which imports for as long.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+__all__ = ["ONE_THREAD", "PIPELINE", "cores", "end_process", "spares", "start_process"]
+
+PIPELINE = "treg_gating.pipeline"
+ONE_THREAD = dict.fromkeys(
+    (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "BLIS_NUM_THREADS",
+        "VECLIB_MAXIMUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+    ),
+    "1",
+)
+# What the pipeline imports only when it meets its first tube.
+_LATER = ("scipy.ndimage", "scipy.special", "flowutils")
+_SPARE: list[tuple[subprocess.Popen[bytes], Any]] = []
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def start_process(pipeline: str = "") -> tuple[subprocess.Popen[bytes], Any]:
+    """A process that answers jobs, and the file that takes its last words; a spare one where there is one.
+
+    Parameters
+    ----------
+    pipeline : the module with the science that it shall import while it waits; empty for none.
+    """
+    return _SPARE.pop() if pipeline == PIPELINE and _SPARE else _start(pipeline)
+
+
+def _start(pipeline: str) -> tuple[subprocess.Popen[bytes], Any]:
+    words = tempfile.TemporaryFile()  # noqa: SIM115 (closed by whoever ends the process)
+    command = [sys.executable, "-X", "faulthandler", "-m", "treg_gating.run.child"]
+    ahead = [pipeline, *_LATER] if pipeline == PIPELINE else [pipeline] if pipeline else []
+    process = subprocess.Popen(  # noqa: S603 (our own interpreter and module)
+        [*command, *ahead],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=words,
+        env={**os.environ, **ONE_THREAD},
+    )
+    return process, words
+
+
+def end_process(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process, wait for its end and close its pipes."""
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+
+@contextmanager
+def spares(number: int) -> Iterator[None]:
+    """Keep some processes ready for the engine that is opened inside; those it did not take end with the block."""
+    _SPARE.extend([_start(PIPELINE) for _ in range(number)])
+    try:
+        yield
+    finally:
+        while _SPARE:
+            process, words = _SPARE.pop()
+            end_process(process)
+            words.close()
