@@ -21,6 +21,7 @@ def reports(folder: Path, *, blind: bool = False, key: Path | None = None) -> Re
     folder : the run's. blind, key : see :func:`treg_gating.report.blinded.report_writer`; the workbooks name subjects
         as endpoint.csv does.
     """
+
     def page(record: RunRecord, path: Path) -> None:
         from treg_gating.report.blinded import report_writer
 
