@@ -23,7 +23,7 @@ from treg_gating.sample import EventState, Sample, Spillover
 __all__ = ["LinearColumns", "compensate", "read_spillover_csv", "write_spillover_csv"]
 
 CHUNK = 1 << 13
-NEARLY_ALL = 0.8
+MANY = 0.5  # of the events; then all are looked at, side by side, sooner than those one by one
 MAX_CSV_BYTES = 1 << 24
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
@@ -67,7 +67,7 @@ class LinearColumns:
             return self._as_measured(self._column[name], rows)
         if self._known is not None:
             new = rows[~self._known.take(rows)]
-            if len(new) > NEARLY_ALL * len(self._known):
+            if len(new) > MANY * len(self._known):
                 self._compensate_all()
             else:
                 self._compensate(new)
@@ -75,7 +75,6 @@ class LinearColumns:
         return np.asarray(self._values[row][rows])
 
     def _compensate_all(self) -> None:
-        """Side by side, which is quicker than one by one."""
         n = self._values.shape[1]
         for first in range(0, n, CHUNK):
             part = slice(first, min(first + CHUNK, n))
@@ -101,7 +100,7 @@ class LinearColumns:
         if not self._events.flags.c_contiguous:
             return np.asarray(self._events[:, column].take(rows))
         if column not in self._copies:
-            if len(rows) < NEARLY_ALL * len(self._events):
+            if len(rows) < MANY * len(self._events):
                 return np.asarray(self._events.reshape(-1).take(rows * self._events.shape[1] + column))
             self._copies[column] = np.ascontiguousarray(self._events[:, column])
         return np.asarray(self._copies[column][rows])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -222,7 +223,8 @@ def _context(
     def fetch(names: Sequence[str]) -> NDArray[np.float64]:
         return view.values(names, base)
 
-    return FitContext(step.dims, lambda: fetch(step.dims), fetch, None, batch, inside, memo, len(base))
+    source = partial(fetch, step.dims)
+    return FitContext(step.dims, source, fetch, None, batch, inside, memo, len(base), step.fit_on)
 
 
 def _follow(

@@ -48,6 +48,7 @@ class FitContext:
     model : what the cohort taught (cohort methods in pass 2), or None.
     inside : mask of shape (n,): which of these events are in the step's parent (all, unless the gate is fitted
         on another population than its parent).
+    base : name of the population these events are.
     memo : shared by the steps of one tube, for what several of them would compute alike.
     size : number of these events where `source` gives them only when asked.
     """
@@ -60,6 +61,7 @@ class FitContext:
     inside: NDArray[np.bool_] | None = None
     memo: dict[Any, Any] = field(default_factory=dict)
     size: int | None = None
+    base: str = ""
 
     @cached_property
     def events(self) -> Events:

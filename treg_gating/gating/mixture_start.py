@@ -126,7 +126,7 @@ def start_mixture(data: Binned, size: int, nu: float, *, floor: float, tie: floa
     means = spread_seeds(data, size, rng, centre, np.asarray(np.linalg.inv(spread), dtype=np.float64))
     scales = np.repeat(spread[None] / max(size, 2), size, axis=0)
     start = Mixture(means, scales, np.full(size, 1 / size), nu)
-    return fit_mixture(data, start, floor=floor, tie=tie, iterations=40, tolerance=1e-5)
+    return fit_mixture(data, start, floor=floor, tie=tie, iterations=20, tolerance=1e-4)
 
 
 def best_mixture(
@@ -136,11 +136,13 @@ def best_mixture(
 
     Parameters
     ----------
-    rough : the same events in fewer bins, which are enough to tell a good start from a bad one.
+    rough : the same events in fewer bins, enough to tell a good start from a bad one and to come near its end.
     """
     rough = rough or data
     starts = [start_mixture(rough, size, nu, floor=floor, seed=seed) for seed in range(tries)]
     best = max(starts, key=lambda one: float(rough.counts @ expectation(one, rough.points)[2]))
+    if rough is not data:
+        best = fit_mixture(rough, best, floor=floor)
     return fit_mixture(data, best, floor=floor)
 
 

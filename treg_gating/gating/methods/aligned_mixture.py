@@ -141,7 +141,11 @@ class AlignedMixture:
     def summarise(self, context: FitContext) -> Mapping[str, Any]:
         """Sparse histogram of this tube."""
         columns = self._measured(context)
-        binned = bin_events(context.fetch(columns), self.bin)
+        events = context.fetch(columns)
+        key = (self.bin, columns, len(events), context.base)
+        if key not in context.memo:  # two steps that learn the same from the same events look at them once
+            context.memo[key] = bin_events(events, self.bin)
+        binned: Binned = context.memo[key]
         return {"columns": list(columns), "points": binned.points, "counts": binned.counts}
 
     def pool(self, learners: Sequence[Learner]) -> Mapping[str, Any]:
