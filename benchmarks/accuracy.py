@@ -39,6 +39,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 from accuracy_cohort import OURS, Cohort, measure
 from accuracy_figures import BARS, COLUMNS, Figures, cells, figures, plot, verdicts
 from accuracy_rivals import METHODS
+from long_way import go_the_long_way
 
 from treg_gating.simulate import PRESETS
 
@@ -50,7 +51,8 @@ def main() -> int:
     begun = time.perf_counter()
     say = Report(f"`python benchmarks/accuracy.py {' '.join(sys.argv[1:])}`")
     cohorts: list[Cohort] = []
-    pool = ProcessPoolExecutor(arguments.workers, mp_context=get_context("spawn"))
+    start_with = go_the_long_way if arguments.long_way else None
+    pool = ProcessPoolExecutor(arguments.workers, mp_context=get_context("spawn"), initializer=start_with)
     try:
         for kind, seed in ((kind, seed) for kind in arguments.kinds for seed in arguments.seeds):
             start = time.perf_counter()
@@ -151,6 +153,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--methods", default=",".join(METHODS), help="to compare with; none for this package alone")
     parser.add_argument("--ceiling-tubes", type=int, default=30, help="0 leaves the ceiling out")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--long-way", action="store_true", help="without shortcuts that are not exact (long_way.py)")
     parser.add_argument("--out", type=Path, default=Path("accuracy"), help="stem of the .md, .json and .png")
     arguments = parser.parse_args()
     arguments.kinds = list(KINDS) if arguments.kinds == "all" else arguments.kinds.split(",")

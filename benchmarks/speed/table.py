@@ -119,7 +119,19 @@ def _cohort(found: Mapping[str, Any]) -> str:
 
 
 def _accuracy(found: Mapping[str, Any]) -> str:
-    return f"## Accuracy on {found['what']}\n\n{found['table']}\n"
+    head = ("cohort", "fits", "residual CV %", "bias %", "slope", "CCC", "F1")
+    rows = [
+        (kind["kind"], how, f"{one['cv']:.2f}", f"{one['bias']:+.2f}", f"{one['slope']:.3f}", f"{one['ccc']:.4f}",
+         f"{one['f1']:.4f}")
+        for kind in found["kinds"]
+        for how, one in (("as they are", kind["short"]), ("the long way", kind["long"]))
+    ]  # fmt: skip
+    apart = "; ".join(
+        f"{kind['kind']}: median {kind['median_apart']:.2f} %, most {kind['most_apart']:.2f} %"
+        for kind in found["kinds"]
+    )
+    said = f"\nTreg % of a tube, one way against the other, of itself: {apart}.\n"
+    return f"## Accuracy with the shortcuts of the fits and without ({found['what']})\n\n" + _table(head, rows) + said
 
 
 def _machines(machines: Mapping[str, Mapping[str, Any]]) -> str:

@@ -23,3 +23,14 @@ def test_decisions_equal_flowkits_and_every_program_counts_alike(tmp_path: Path)
     table = (tmp_path / "throughput.md").read_text()
     assert "0 differ" in table
     assert "| decisions that differ from FlowKit's, events | 0 of 160000 |" in table
+
+
+def test_the_long_way_replaces_what_there_is() -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from long_way import go_the_long_way; go_the_long_way();"
+        "from treg_gating.gating.axes import Axis; assert Axis.near is Axis.values"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(BENCHMARK.parent)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
