@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from treg_gating.report.levels import REVIEW, sample_level
 from treg_gating.report.wording import plural
+from treg_gating.run.shelves import Chosen
 
 if TYPE_CHECKING:
     from treg_gating.run.record import RunRecord
@@ -25,7 +26,7 @@ def shown_part(record: RunRecord, most: int = MOST_TUBES) -> RunRecord:
     """
     total = len(record.samples)
     if total <= most:
-        return replace(record, samples=tuple(record.samples))  # few enough to be held while the page is drawn
+        return record
     worst: dict[str, int] = {}
     tubes: dict[str, int] = {}
     for result in record.samples:
@@ -39,7 +40,7 @@ def shown_part(record: RunRecord, most: int = MOST_TUBES) -> RunRecord:
             shown.add(subject)
             room -= tubes[subject]
     places = [at for at, tube in enumerate(record.tubes) if tube.subject in shown]
-    samples = tuple(record.samples[at] for at in places)
+    samples = Chosen(record.samples, places)
     left_out = sum(rank <= REVIEW.rank for subject, rank in worst.items() if subject not in shown)
     note = (
         f"This page shows {plural(len(samples), 'tube')} of {total:,}, those of {plural(len(shown), 'subject')} with "

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections import Counter
+from dataclasses import replace
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from treg_gating.report.series import cell_number, cut_series, endpoint_points, 
 from treg_gating.report.view import SampleView, sample_view
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from treg_gating.gating.results import SampleResult
@@ -39,12 +40,18 @@ def build_report(record: RunRecord, path: Path) -> None:
     path : the file to write; replaced in one step, so that a reader never meets half a report.
     """
     partial = path.with_name(path.name + ".part")
-    partial.write_text(report_html(record), encoding="utf-8")
+    with partial.open("w", encoding="utf-8") as file:
+        file.writelines(_pieces(record))
     partial.replace(path)
 
 
 def report_html(record: RunRecord) -> str:
     """The report as text."""
+    return "".join(_pieces(record))
+
+
+def _pieces(record: RunRecord) -> Iterator[str]:
+    """The page from its beginning to its end; whole, that of some hundred tubes is tens of megabytes."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -58,18 +65,19 @@ def report_html(record: RunRecord) -> str:
         percent=wording.percent, count=wording.count, day=wording.day, population=wording.population_name
     )
     environment.globals.update(shape=figures.level_shape, plural=wording.plural)
-    return environment.get_template("report.html.j2").render(_context(record))
+    return environment.get_template("report.html.j2").generate(_context(record))
 
 
 def _context(whole: RunRecord) -> dict[str, Any]:
-    record = shown_part(whole)
+    shown = shown_part(whole)
     library = AxisLibrary()
-    matrices = _matrices(record.samples)
-    rows = rows_by_tube(record)
+    matrices = _matrices(shown.samples)
+    rows = rows_by_tube(shown)
     samples = [
-        sample_view(result, record, i, library, matrices.get(_matrix_key(result), ""), rows.get(result.tube_id))
-        for i, result in enumerate(record.samples)
+        _drawn(sample_view(result, shown, i, library, matrices.get(_matrix_key(result), ""), rows.get(result.tube_id)))
+        for i, result in enumerate(shown.samples)
     ]
+    record = replace(shown, samples=tuple(view.result for view in samples))
     anchors = {sample.result.tube_id: sample.anchor for sample in samples}
     points = endpoint_points(record, anchors)
     visits = visit_order(record)
@@ -96,6 +104,11 @@ def _context(whole: RunRecord) -> dict[str, Any]:
         "matrices": [(name, json.loads(key)) for key, name in matrices.items()],
         "axes": library.definitions(),
     }
+
+
+def _drawn(view: SampleView) -> SampleView:
+    """The view without the arrays that its pictures were drawn from."""
+    return replace(view, result=replace(view.result, pictures=(), timeline={}))
 
 
 def _policy(style: str, script: str) -> str:

@@ -96,8 +96,8 @@ def visit_order(record: RunRecord) -> tuple[tuple[str, float | None], ...]:
 
 def rows_by_tube(record: RunRecord) -> dict[str, EndpointRow]:
     """Rows of the endpoint table by the tube they were taken from; a row without a tube is left out."""
-    of_file = {result.file: result.tube_id for result in record.samples}
-    known = {result.tube_id for result in record.samples}
+    of_file = {tube.file: tube.tube_id for tube in record.tubes}
+    known = {tube.tube_id for tube in record.tubes}
     rows = {str(row.get("tube_id") or of_file.get(str(row.get("file") or ""), "")): row for row in record.endpoint}
     return {tube: row for tube, row in rows.items() if tube in known}
 

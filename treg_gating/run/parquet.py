@@ -10,7 +10,7 @@ from treg_gating.tables import Column
 
 __all__ = ["ParquetRows"]
 
-_BLOCK = 20_000  # rows held as Python's numbers and texts, which take ten times the memory of columns
+_BLOCK = 2_000  # rows held as Python's numbers and texts, which take ten times the memory of columns
 
 
 class ParquetRows:

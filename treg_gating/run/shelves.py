@@ -13,7 +13,7 @@ from treg_gating.run.job import Job
 from treg_gating.run.stored import Stored
 from treg_gating.samplesheet import Tube
 
-__all__ = ["FitShelf", "ResultShelf", "SecondJobs", "StoredShelf", "Values"]
+__all__ = ["Chosen", "FitShelf", "ResultShelf", "SecondJobs", "StoredShelf", "Values"]
 
 T = TypeVar("T")
 _AT_HAND = 16  # decoded values that are kept for a second look
@@ -145,6 +145,13 @@ class Values(_Made[T]):
     def __init__(self, mapping: Mapping[str, T]) -> None:
         names = list(mapping)
         super().__init__(len(names), lambda at: mapping[names[at]])
+
+
+class Chosen(_Made[T]):
+    """Some values of a sequence, by their places."""
+
+    def __init__(self, values: Sequence[T], places: Sequence[int]) -> None:
+        super().__init__(len(places), lambda at: values[places[at]])
 
 
 class SecondJobs(_Made[Job]):
