@@ -20,90 +20,11 @@ from numpy.typing import NDArray
 from treg_gating.errors import CompensationError
 from treg_gating.sample import EventState, Sample, Spillover
 
-__all__ = ["LinearColumns", "compensate", "read_spillover_csv", "write_spillover_csv"]
+__all__ = ["check_matrix", "compensate", "read_spillover_csv", "write_spillover_csv"]
 
 CHUNK = 1 << 13
-MANY = 0.5  # of the events; then all are looked at, side by side, sooner than those one by one
 MAX_CSV_BYTES = 1 << 24
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
-
-
-class LinearColumns:
-    """Linear values of a raw sample's channels, compensated only for the events that are asked for, and kept.
-
-    A gate asks for the events that are left; all dyes of these are then compensated together, because the gates below
-    will ask for them.
-
-    Parameters
-    ----------
-    sample : raw events. spillover : the matrix, or None to leave everything as it is.
-    channels : dyes to compensate; other channels are given raw.
-
-    Raises
-    ------
-    CompensationError : as :func:`compensate`.
-    """
-
-    def __init__(self, sample: Sample, spillover: Spillover | None, channels: Sequence[str] = ()) -> None:
-        self._events = sample.events
-        self._column = {name: i for i, name in enumerate(sample.channel_names)}
-        self._copies: dict[int, NDArray[np.floating[Any]]] = {}
-        self._row: dict[str, int] = {}
-        if spillover is None or not channels:
-            return
-        _check(sample, spillover, channels)
-        self._row = {name: row for row, name in enumerate(channels)}
-        self._sources: list[int] | slice = [self._column[name] for name in spillover.channels]
-        if self._sources == list(range(self._sources[0], self._sources[0] + len(self._sources))):
-            self._sources = slice(self._sources[0], self._sources[-1] + 1)  # detectors mostly lie side by side
-        self._weights = spillover.inverse[:, [spillover.channels.index(name) for name in channels]]
-        self._known: NDArray[np.bool_] | None = np.zeros(sample.n_events, dtype=bool)  # None: of all events
-        self._values = np.empty((len(channels), sample.n_events), sample.events.dtype)
-
-    def values(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
-        """Values of one channel ($PnN) for the events `rows`, shape (len(rows),), of the sample's own type."""
-        row = self._row.get(name)
-        if row is None:
-            return self._as_measured(self._column[name], rows)
-        if self._known is not None:
-            new = rows[~self._known.take(rows)]
-            if len(new) > MANY * len(self._known):
-                self._compensate_all()
-            else:
-                self._compensate(new)
-                self._known[new] = True
-        return np.asarray(self._values[row][rows])
-
-    def _compensate_all(self) -> None:
-        n = self._values.shape[1]
-        for first in range(0, n, CHUNK):
-            part = slice(first, min(first + CHUNK, n))
-            raw = np.asarray(self._events[part, self._sources], dtype=np.float64)
-            self._values[:, part] = (raw @ self._weights).T
-        self._known = None
-
-    def _compensate(self, rows: NDArray[np.intp]) -> None:
-        for first in range(0, len(rows), CHUNK):
-            chunk = rows[first : first + CHUNK]
-            self._values[:, chunk] = (self._raw(chunk) @ self._weights).T
-
-    def _raw(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        if self._events.flags.c_contiguous:
-            return np.asarray(np.asarray(self._events.take(rows, axis=0))[:, self._sources], dtype=np.float64)
-        places = range(self._events.shape[1])[self._sources] if isinstance(self._sources, slice) else self._sources
-        columns = [np.asarray(self._events[:, i].take(rows), dtype=np.float64) for i in places]
-        raw: NDArray[np.float64] = np.stack(columns, axis=1)
-        return raw
-
-    def _as_measured(self, column: int, rows: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
-        """Some rows of one raw column; a copy of the column, that lies together, is kept where many are asked for."""
-        if not self._events.flags.c_contiguous:
-            return np.asarray(self._events[:, column].take(rows))
-        if column not in self._copies:
-            if len(rows) < MANY * len(self._events):
-                return np.asarray(self._events.reshape(-1).take(rows * self._events.shape[1] + column))
-            self._copies[column] = np.ascontiguousarray(self._events[:, column])
-        return np.asarray(self._copies[column][rows])
 
 
 def compensate(sample: Sample, spillover: Spillover | None, channels: Sequence[str] | None = None) -> Sample:
@@ -127,7 +48,7 @@ def compensate(sample: Sample, spillover: Spillover | None, channels: Sequence[s
     if spillover is None:
         msg = f"{_name(sample)}: no spillover matrix to compensate with; give one as CSV or from controls"
         raise CompensationError(msg)
-    _check(sample, spillover, channels or ())
+    check_matrix(sample, spillover, channels or ())
     names = sample.channel_names
     needed = [name for name in names if name in (spillover.channels if channels is None else channels)]
     kept = [i for i, name in enumerate(names) if name in needed or name not in spillover.channels]
@@ -136,7 +57,8 @@ def compensate(sample: Sample, spillover: Spillover | None, channels: Sequence[s
     return result.with_events(columns.T, EventState.COMPENSATED)
 
 
-def _check(sample: Sample, spillover: Spillover, channels: Sequence[str]) -> None:
+def check_matrix(sample: Sample, spillover: Spillover, channels: Sequence[str]) -> None:
+    """Refuse, with a CompensationError, what cannot be compensated with this matrix."""
     if sample.state is not EventState.RAW:
         msg = f"{_name(sample)}: its events are {sample.state} already; expected raw events"
         raise CompensationError(msg)

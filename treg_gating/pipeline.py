@@ -11,22 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.compensation import LinearColumns
 from treg_gating.errors import CompensationError, FCSError, TregGatingError
 from treg_gating.fcs import read_fcs
 from treg_gating.flags import Flag
-from treg_gating.gating.axes import Axis, Column
+from treg_gating.gating.axes import Column, axis_of
 from treg_gating.gating.consensus import CONTROL_DENSITIES, CohortGates, Member, learn_cohort, settle
 from treg_gating.gating.hierarchy import EventView, apply_sample, fit_sample
 from treg_gating.gating.results import FittedGate, SampleFit, SampleResult
 from treg_gating.gating.template import GateStep, GatingTemplate
 from treg_gating.instrument import instrument_settings
+from treg_gating.linear_columns import LinearColumns
 from treg_gating.matrices import MATRIX_ORDER, choose_matrix, odd_in_batch
 from treg_gating.panel import Panel, match_panel
 from treg_gating.populations import control_densities, count_populations, gate_interval, picture_gates
@@ -228,9 +227,7 @@ def prepare(tube: Tube, settings: RunSettings, *, digest: bool = True) -> Prepar
     as_measured, compensated = LinearColumns(sample, None), LinearColumns(sample, spillover, dyes)
     raw = template.imported.raw if template.imported else frozenset()
     axes = {
-        marker: Axis(
-            partial((as_measured if marker in raw else compensated).values, channel.name), template.transforms[marker]
-        )
+        marker: axis_of(as_measured if marker in raw else compensated, channel.name, template.transforms[marker])
         for marker, channel in panel.channel_of.items()
     }
     view = EventView.of_axes(sample.n_events, quality.kept, axes)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from speed.fixed_gates import GATES, FixedGates
-from treg_gating.compensation import LinearColumns
 from treg_gating.fcs import read_fcs, read_header
-from treg_gating.gating.axes import Axis
+from treg_gating.gating.axes import axis_of
 from treg_gating.gating.gates import Interval, Polygon
 from treg_gating.gating.hierarchy import EventView, Walk, fit_sample
+from treg_gating.linear_columns import LinearColumns
 from treg_gating.panel import match_panel
 
 __all__ = ["FLOOR", "FLOWKIT", "OURS", "OURS_NO_HASH", "flowkit_masks", "our_masks", "pipelines"]
@@ -52,8 +51,7 @@ def walk_fixed(path: Path, gates: FixedGates, *, digest: bool = True) -> Walk:
     dyes = [c.name for c in panel.channel_of.values() if matrix is not None and c.name in matrix.channels]
     columns = LinearColumns(sample, matrix, dyes)
     axes = {
-        name: Axis(partial(columns.values, channel.name), template.transforms[name])
-        for name, channel in panel.channel_of.items()
+        name: axis_of(columns, channel.name, template.transforms[name]) for name, channel in panel.channel_of.items()
     }
     view = EventView.of_axes(sample.n_events, np.ones(sample.n_events, bool), axes)
     return fit_sample(template, view, batch="")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from treg_gating.compensation import LinearColumns, compensate
+from treg_gating.compensation import compensate
 from treg_gating.errors import CompensationError
 from treg_gating.gating import axes as quick
 from treg_gating.gating.axes import Axis, mask_of
 from treg_gating.gating.gates import Ellipse, Gate, HalfPlane, Interval, Polygon, Rectangle
+from treg_gating.linear_columns import LinearColumns
 from treg_gating.sample import Channel, EventState, Sample, Spillover
 from treg_gating.transforms import Asinh, Linear, Logicle, Transform, least_float32
 

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.gating.gates import Gate, HalfPlane, Interval, Mask, Polygon, Rectangle
+from treg_gating.linear_columns import Column, LinearColumns
 from treg_gating.transforms import Linear, Transform, least_float32
 
-__all__ = ["Axis", "Column", "mask_of"]
+__all__ = ["Axis", "Column", "axis_of", "mask_of"]
 
 Indices = NDArray[np.intp]
-Column = Callable[[Indices], NDArray[np.floating[Any]]]
 
 CELLS = 256  # of a screen, along each dimension; the first and the last lie outside the polygon
 KEY_BITS = 18
@@ -34,10 +34,22 @@ _OUTSIDE, _INSIDE, _ASK = 0, 1, 2
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """One dimension: linear values of events, and the transform to gate units."""
+    """One dimension: linear values of events, and the transform to gate units.
+
+    Parameters
+    ----------
+    stretch : ``stretch(first, last)`` gives the linear values of the events between, counted from `first` on, sooner
+        than `linear` does; None where nothing does.
+    """
 
     linear: Column
     transform: Transform
+    stretch: Callable[[int, int], Column] | None = None
+
+    def on(self, first: int, last: int) -> Axis:
+        """The axis of the events from `first` to `last`."""
+        assert self.stretch is not None  # noqa: S101 (asked before)
+        return Axis(self.stretch(first, last), self.transform)
 
     def values(self, rows: Indices) -> NDArray[np.float64]:
         """Values in gate units, shape (len(rows),)."""
@@ -69,14 +81,24 @@ class Axis:
         return inside
 
 
-def mask_of(gate: Gate, axes: Mapping[str, Axis], rows: Indices) -> Mask:
-    """What ``gate.contains`` says of these events, without transforming all of them where there is a way."""
+def axis_of(columns: LinearColumns, channel: str, transform: Transform) -> Axis:
+    """The dimension that a channel ($PnN) of a tube is."""
+    return Axis(partial(columns.values, channel), transform, partial(columns.stretch, channel))
+
+
+def mask_of(gate: Gate, axes: Mapping[str, Axis], rows: Indices, of: int | None = None) -> Mask:
+    """What ``gate.contains`` says of these events, without transforming all of them where there is a way.
+
+    Parameters
+    ----------
+    of : events in the tube, where these are some that come before others; decides whether a screen is worth it.
+    """
     mask: Mask | None = None
     if isinstance(gate, Interval):
         mask = axes[gate.dims[0]].within(rows, gate.low, gate.high)
     elif isinstance(gate, Rectangle):
         mask = _in_rectangle(gate, axes, rows)
-    elif isinstance(gate, Polygon) and len(rows) > FEW:
+    elif isinstance(gate, Polygon) and (len(rows) if of is None else of) > FEW:
         mask = _in_polygon(gate, axes, rows)
     elif isinstance(gate, HalfPlane):
         mask = _beyond_line(gate, axes, rows)
@@ -114,8 +136,8 @@ def _in_polygon(gate: Polygon, axes: Mapping[str, Axis], rows: Indices) -> Mask 
     """A lookup for most events, some at a time; those in a cell near an edge are asked with their exact values."""
     across, along = (axes[name] for name in gate.dims)
     screen = _screen(gate, across.transform, along.transform)
-    answer = np.empty(len(rows), np.uint8)
-    asked: list[tuple[NDArray[Any], NDArray[Any]]] = []
+    inside = np.empty(len(rows), dtype=bool)
+    asked: list[tuple[Indices, NDArray[Any], NDArray[Any]]] = []
     for first in range(0, len(rows), CHUNK):
         chunk = rows[first : first + CHUNK]
         x, y = across.linear(chunk), along.linear(chunk)
@@ -124,14 +146,48 @@ def _in_polygon(gate: Polygon, axes: Mapping[str, Axis], rows: Indices) -> Mask 
         cell = screen.across(x)
         cell *= CELLS
         cell += screen.along(y)
-        here = answer[first : first + CHUNK]
-        screen.answers.take(cell, out=here, mode="clip")  # cells are within bounds; to raise would take a copy
-        ask = np.flatnonzero(here == _ASK)
-        asked.append((x[ask], y[ask]))
-    inside: Mask = answer == _INSIDE
-    x, y = (np.concatenate(values) for values in zip(*asked, strict=True))
-    inside[answer == _ASK] = gate.contains(_stacked([across.transform.apply(x), along.transform.apply(y)]))
+        answer = screen.answers.take(cell, mode="clip")  # cells are within bounds; to raise would take a copy
+        np.equal(answer, _INSIDE, out=inside[first : first + CHUNK])
+        ask = np.flatnonzero(answer == _ASK)
+        asked.append((ask + first, x.take(ask), y.take(ask)))
+    ask, x, y = (np.concatenate(parts) for parts in zip(*asked, strict=True))
+    if len(ask):
+        inside[ask] = _asked(gate, across.transform, along.transform, x, y)
     return inside
+
+
+def _asked(gate: Polygon, across: Transform, along: Transform, x: NDArray[Any], y: NDArray[Any]) -> Mask:
+    """What the gate says of these linear values: by a table, and exactly as near to an edge as a table may err."""
+
+    def exactly(x: NDArray[Any], y: NDArray[Any]) -> Mask:
+        return gate.contains(_stacked([across.apply(x), along.apply(y)]))
+
+    if isinstance(across, Linear) and isinstance(along, Linear):
+        return exactly(x, y)
+    near = _stacked([_nearly(across, x), _nearly(along, y)])
+    inside = gate.contains(near)
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite values
+        doubtful = np.flatnonzero(_doubtful(gate, near))
+    if len(doubtful):
+        inside[doubtful] = exactly(x[doubtful], y[doubtful])
+    return inside
+
+
+def _nearly(transform: Transform, values: NDArray[Any]) -> NDArray[np.float64]:
+    return transform.apply(values) if isinstance(transform, Linear) else _from_table(transform, values)
+
+
+def _doubtful(gate: Polygon, points: NDArray[np.float64]) -> Mask:
+    """Points that a step of `DOUBT` may take over an edge, or past the end of one."""
+    x, y = points.T
+    doubtful = np.asarray(~np.isfinite(x + y))
+    for (x1, y1), (x2, y2) in gate.edges:
+        side = (x2 - x1) * (y - y1)
+        side -= (x - x1) * (y2 - y1)
+        np.abs(side, out=side)
+        doubtful |= side <= DOUBT * (abs(x2 - x1) + abs(y2 - y1))
+        doubtful |= np.abs(y - y1) <= DOUBT
+    return doubtful
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +227,8 @@ def _cells(
     neighbours = np.isfinite(exact[1:]) & np.isfinite(exact[:-1])
     neighbours[len(exact) // 2 - 1] = False  # of the largest number and minus zero
     blur = int(np.abs(np.diff(ends))[neighbours].max())
-    return lambda values: ends.take(_keys(values)), blur + 1
+    numbers = ends.astype(np.uint8)  # so that the table stays in the processor's cache
+    return lambda values: numbers.take(_keys(values)).astype(np.intp), blur + 1
 
 
 def _place(values: NDArray[np.floating[Any]], origin: float, size: float) -> Indices:
@@ -179,7 +236,7 @@ def _place(values: NDArray[np.floating[Any]], origin: float, size: float) -> Ind
     number = values * values.dtype.type(1 / size)
     number -= values.dtype.type(origin / size)
     np.fmax(number, 0, out=number)
-    np.fmin(number, CELLS - 1, out=number)
+    np.minimum(number, CELLS - 1, out=number)
     cell: Indices = number.astype(np.intp)
     return cell
 

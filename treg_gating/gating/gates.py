@@ -25,6 +25,8 @@ __all__ = [
     "gate_to_dict",
 ]
 
+TOGETHER = 1 << 13  # events; what is made of them stays in the processor's cache
+
 Events = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
 
@@ -107,13 +109,32 @@ class Polygon:
         """Mask of the events inside; NaN is outside."""
         x, y = (np.asarray(events[:, i], dtype=np.float64) for i in (0, 1))
         inside = np.zeros(len(x), dtype=bool)
-        for (x1, y1), (x2, y2) in zip(self.vertices, (*self.vertices[1:], self.vertices[0]), strict=True):
+        with np.errstate(invalid="ignore", over="ignore"):  # infinite values
+            for first in range(0, len(x), TOGETHER):
+                part = slice(first, first + TOGETHER)
+                self._cross(x[part], y[part], inside[part])
+        return inside & ~np.isnan(x) & ~np.isnan(y)
+
+    def _cross(self, x: NDArray[np.float64], y: NDArray[np.float64], inside: Mask) -> None:
+        """Flip `inside` for every edge that a line from the point to the left meets."""
+        along, across = np.empty_like(x), np.empty_like(x)
+        above = [y1 <= y for _, y1 in self.vertices]
+        for ((x1, y1), (x2, y2)), below, beyond in zip(self.edges, above, [*above[1:], above[0]], strict=True):
             if y1 == y2:
                 continue
-            crosses = (y1 <= y) != (y2 <= y)
-            side = (x2 - x1) * (y[crosses] - y1) - (x[crosses] - x1) * (y2 - y1)
-            inside[crosses] ^= side > 0 if y2 > y1 else side < 0
-        return inside & ~np.isnan(x) & ~np.isnan(y)
+            up = 1.0 if y2 > y1 else -1.0
+            np.subtract(y, y1, out=along)
+            along *= up * (x2 - x1)
+            np.subtract(x, x1, out=across)
+            across *= up * (y2 - y1)
+            met = along > across
+            met &= below != beyond
+            inside ^= met
+
+    @property
+    def edges(self) -> list[tuple[tuple[float, float], tuple[float, float]]]:
+        """Where each edge begins, and where it ends."""
+        return list(zip(self.vertices, (*self.vertices[1:], self.vertices[0]), strict=True))
 
 
 @dataclass(frozen=True, slots=True)

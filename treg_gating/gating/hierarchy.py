@@ -5,8 +5,9 @@ The only place where a GateFitError becomes a status.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -15,92 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
-from treg_gating.gating.axes import Axis, mask_of
 from treg_gating.gating.gates import Gate
 from treg_gating.gating.landmarks import LANDMARKS, find_landmarks
 from treg_gating.gating.method import CohortMethod, FitContext
 from treg_gating.gating.results import FittedGate, GateStatus
+from treg_gating.gating.steps import BEFORE
 from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate, Rule
+from treg_gating.gating.view import EventView, Indices
 
 __all__ = ["EventView", "Walk", "apply_gates", "apply_sample", "fit_sample"]
 
-Indices = NDArray[np.intp]
 
-REMEMBERED = 4  # transformed columns
-
-
-class EventView:
-    """Columns of one tube in gate units, transformed only where a gate asks and only for the events that survive.
-
-    What is fitted looks at values that are right to 10⁻⁶ gate units (:meth:`values`); which events a gate contains
-    is asked exactly (:meth:`inside`).
-
-    Parameters
-    ----------
-    n_events : events in the file.
-    clean : mask of shape (n_events,), the events quality control keeps.
-    column : ``column(name, rows)`` gives the named dimension in gate units for these rows; KeyError where the
-        tube does not measure it.
-    measured : names of the dimensions the tube measures.
-    axes : by dimension, how its values come about; gates are then asked the quick way.
-    """
-
-    def __init__(
-        self,
-        n_events: int,
-        clean: NDArray[np.bool_],
-        column: Callable[[str, Indices], NDArray[np.float64]],
-        measured: Sequence[str],
-        axes: Mapping[str, Axis] | None = None,
-    ) -> None:
-        self.root = np.arange(n_events)
-        self.clean = np.flatnonzero(clean)
-        self.measured = frozenset(measured)
-        self._column = column
-        self._axes = axes or {}
-        self._recent: OrderedDict[str, tuple[Indices, NDArray[np.float64]]] = OrderedDict()
-
-    @classmethod
-    def of_axes(cls, n_events: int, clean: NDArray[np.bool_], axes: Mapping[str, Axis]) -> EventView:
-        """The view of a tube whose dimensions are these."""
-        return cls(n_events, clean, lambda name, rows: axes[name].near(rows), list(axes), axes)
-
-    def values(self, dims: Sequence[str], rows: Indices) -> NDArray[np.float64]:
-        """Shape (len(rows), len(dims)); GateFitError where a dimension is not measured."""
-        for name in dims:
-            if name not in self.measured:
-                msg = f"{name} is not measured in this tube"
-                raise GateFitError(msg)
-        return np.stack([self._transformed(name, rows) for name in dims]).T  # columns lie together in memory
-
-    def exact(self, name: str, rows: Indices) -> NDArray[np.float64]:
-        """One dimension as the gates' definitions want it, shape (len(rows),)."""
-        return self._axes[name].values(rows) if name in self._axes else self._transformed(name, rows)
-
-    def inside(self, gate: Gate, rows: Indices) -> NDArray[np.bool_]:
-        """Mask of the events that the gate contains."""
-        if all(name in self._axes for name in gate.dims):
-            return mask_of(gate, self._axes, rows)
-        return gate.contains(self.values(gate.dims, rows))
-
-    def finite(self, dims: Sequence[str], rows: Indices) -> NDArray[np.bool_]:
-        """Mask of the events with a number on every dimension."""
-        mask = np.ones(len(rows), dtype=bool)
-        for name in dims:
-            mask &= np.isfinite(self._axes[name].linear(rows) if name in self._axes else self._transformed(name, rows))
-        return mask
-
-    def _known(self, name: str, rows: Indices) -> bool:
-        return name in self._recent and self._recent[name][0] is rows
-
-    def _transformed(self, name: str, rows: Indices) -> NDArray[np.float64]:
-        """One dimension in gate units; the last ones are remembered, because a gate is fitted, then asked."""
-        if not self._known(name, rows):
-            self._recent[name] = rows, self._column(name, rows)
-        self._recent.move_to_end(name)
-        if len(self._recent) > REMEMBERED:
-            self._recent.popitem(last=False)
-        return self._recent[name][1]
+STRETCH = 1 << 16  # events; numpy's own time hardly counts
+THREADS = min(2, os.cpu_count() or 1)  # these gates are bound by memory; a third gains little
+FEW = 0.25  # share of a stretch
 
 
 @dataclass
@@ -134,7 +63,13 @@ def fit_sample(template: GatingTemplate, view: EventView, *, batch: str) -> Walk
             return _pending(step, "waits for the cohort", context.n_events)
         return _follow(step, step.chain, context, None)
 
-    return _walk(template, view, batch, decide)
+    known = {step.population: gate for step in template.steps if (gate := _blind_gate(step)) is not None}
+    return _walk(template, view, batch, decide, known_rows(template, known, view))
+
+
+def _blind_gate(step: GateStep | CombineStep) -> Gate | None:
+    """The gate of a method that does not look at the events."""
+    return getattr(step.method, "blind", None) if isinstance(step, GateStep) else None
 
 
 def apply_sample(
@@ -186,6 +121,7 @@ def _walk(
     view: EventView,
     batch: str,
     decide: Callable[[GateStep, Walk, FitContext], FittedGate],
+    known: Mapping[str, Indices] | None = None,
 ) -> Walk:
     walk = Walk(rows={"root": view.root, "clean": view.clean})
     memo: dict[Any, Any] = {}
@@ -209,8 +145,48 @@ def _walk(
             else decide(step, walk, _context(step, view, base, parent, batch, memo))
         )
         walk.gates[step.population] = gate
-        _select(step, gate, parent, walk, view)
+        if known and step.population in known:
+            walk.rows[step.population] = known[step.population]
+        else:
+            _select(step, gate, parent, walk, view)
     return walk
+
+
+def known_rows(template: GatingTemplate, gates: Mapping[str, Gate], view: EventView) -> dict[str, Indices]:
+    """Events of the populations that only known gates lead to, where their dimensions come in stretches.
+
+    A stretch of the tube goes through all of these gates while it is in the processor's cache.
+    """
+    steps: dict[str, GateStep] = {}
+    for step in template.steps:
+        led_to = step.parent in steps or step.parent in BEFORE
+        if led_to and isinstance(step, GateStep) and step.population in gates and view.comes_in_stretches(step.dims):
+            steps[step.population] = step
+    n = len(view.root)
+    masks = {name: np.empty(n, bool) for name in steps}
+    clean = np.zeros(n, bool)
+    clean[view.clean] = True
+
+    def pass_through(first: int) -> None:
+        part = slice(first, min(first + STRETCH, n))
+        here = view.stretch(part.start, part.stop)
+        known = {"root": np.ones(part.stop - first, bool), "clean": clean[part]}
+        for name, step in steps.items():
+            known[name] = masks[name][part]
+            known[name][:] = _select_mask(gates[name], step.sign, known[step.parent], here)
+
+    with ThreadPoolExecutor(THREADS, "gates") as threads:
+        list(threads.map(pass_through, range(0, n if steps else 0, STRETCH)))
+        return dict(zip(masks, threads.map(np.flatnonzero, masks.values()), strict=True))
+
+
+def _select_mask(gate: Gate, sign: str, parent: NDArray[np.bool_], view: EventView) -> NDArray[np.bool_]:
+    """As :func:`select`, masks for indices. Unless few are in the parent, it is quicker to ask the gate of all."""
+    if np.count_nonzero(parent) < FEW * len(parent):
+        mask = np.zeros(len(parent), bool)
+        mask[select(gate, sign, np.flatnonzero(parent), view)] = True
+        return mask
+    return selected(gate, sign, view.root, view) & parent
 
 
 def _context(

@@ -112,7 +112,8 @@ class GatingMethod(Protocol):
 
     What a template may write beside a method is asked of optional attributes: ``dimensions`` (how many it takes;
     else one or two), ``can_be_shared`` (False where its gates have no consensus), ``markers`` (columns it fetches, in
-    their order) and ``control`` (the marker its control tube leaves out).
+    their order), ``control`` (the marker its control tube leaves out) and ``blind`` (the gate, where it is the same
+    whatever the events are).
     """
 
     def fit(self, context: FitContext) -> MethodFit:

@@ -94,6 +94,11 @@ class ImportedGate:
     gate: Gate
     source: str = ""
 
+    @property
+    def blind(self) -> Gate:
+        """The gate, whatever the events are."""
+        return self.gate
+
     def fit(self, context: FitContext) -> MethodFit:
         """The gate it was made with."""
         return MethodFit(self.gate, f"from {self.source}" if self.source else "imported")

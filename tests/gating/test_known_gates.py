@@ -1,0 +1,123 @@
+"""Gates that are known before the events are looked at: a tube goes through them stretch by stretch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from treg_gating.gating import hierarchy
+from treg_gating.gating.axes import axis_of
+from treg_gating.gating.expression import parse_expression
+from treg_gating.gating.gates import Gate, Interval, Polygon, Rectangle
+from treg_gating.gating.hierarchy import EventView, fit_sample
+from treg_gating.gating.results import GateStatus
+from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate, Rule, load_template
+from treg_gating.interchange.imported import ImportedGate
+from treg_gating.linear_columns import LinearColumns
+from treg_gating.sample import Channel, Sample, Spillover
+from treg_gating.transforms import Asinh, Linear, Logicle
+
+N = 50_000
+CHANNELS = ("FSC-A", "D1", "SSC-A", "D2", "D3", "D4", "Time")
+DYES = ("D1", "D2", "D3")
+TRANSFORMS = {"FSC-A": Linear(), "SSC-A": Linear(), "D1": Logicle(w=0.6), "D2": Asinh(150.0), "D3": Logicle()}
+
+
+def step(population: str, parent: str, gate: Gate, sign: str = "+") -> GateStep:
+    return GateStep(population, parent, gate.dims, sign, (Rule("imported", "", ImportedGate(gate)),), "own", parent, 1)
+
+
+STEPS = (
+    step("cells", "root", Polygon(("FSC-A", "SSC-A"), ((20.0, 10.0), (900.0, 40.0), (700.0, 900.0), (50.0, 600.0)))),
+    step("other", "clean", Polygon(("FSC-A", "SSC-A"), ((20.0, 10.0), (900.0, 40.0), (700.0, 900.0))), "-"),
+    step("bright", "cells", Interval(("D1",), 0.4)),
+    step("dim", "cells", Interval(("D1",), 0.4), "-"),
+    step("odd", "bright", Polygon(("D1", "D2"), ((-2.0, -3.0), (0.9, 0.1), (0.3, 2.0), (3.0, 4.0), (1.0, 9.0)))),
+    step("box", "odd", Rectangle(("D1", "D3"), (0.3, 0.2), (0.6, 9.0))),
+    CombineStep("both", "cells", parse_expression("bright | dim"), 1),
+    step("below", "both", Interval(("D3",), 0.3)),
+    step("unstained", "cells", Interval(("D9",), 0.3)),
+    step("last", "unstained", Interval(("D2",), 0.3)),
+)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+@pytest.fixture
+def template() -> GatingTemplate:
+    return replace(load_template("treg_pregated"), steps=STEPS)
+
+
+def tube(rng: np.random.Generator, by_column: bool) -> Sample:
+    events = rng.lognormal(5, 1.2, (N, len(CHANNELS))).astype("f4") - 40
+    events[rng.integers(0, N, 40), rng.integers(0, 6, 40)] = np.nan
+    events[rng.integers(0, N, 40), rng.integers(0, 6, 40)] = rng.choice([np.inf, -np.inf], 40)
+    return Sample(np.asfortranarray(events) if by_column else events, tuple(Channel(name) for name in CHANNELS))
+
+
+def matrix() -> Spillover:
+    return Spillover(("D1", "D2", "D3", "D4"), np.eye(4) + 0.05 * (1 - np.eye(4)))
+
+
+def views(sample: Sample, clean: np.ndarray) -> tuple[EventView, EventView]:
+    """The same tube in stretches, and as a whole."""
+    columns = LinearColumns(sample, matrix(), DYES)
+    axes = {name: axis_of(columns, name, transform) for name, transform in TRANSFORMS.items()}
+    whole = {name: replace(axis, stretch=None) for name, axis in axes.items()}
+    return EventView.of_axes(N, clean, axes), EventView.of_axes(N, clean, whole)
+
+
+@pytest.mark.parametrize("by_column", [False, True])
+@pytest.mark.parametrize("stretch", [1 << 16, 1 << 12, 999])
+def test_stretch_by_stretch_is_step_by_step(
+    rng: np.random.Generator,
+    monkeypatch: pytest.MonkeyPatch,
+    template: GatingTemplate,
+    stretch: int,
+    by_column: bool,
+) -> None:
+    monkeypatch.setattr(hierarchy, "STRETCH", stretch)
+    quick, slow = views(tube(rng, by_column), rng.random(N) < 0.9)
+    found, expected = fit_sample(template, quick, batch=""), fit_sample(template, slow, batch="")
+    assert 0 < len(found.rows["box"]) < len(found.rows["odd"]) < len(found.rows["bright"]) < N
+    for name, rows in expected.rows.items():
+        np.testing.assert_array_equal(found.rows[name], rows, err_msg=name)
+    assert found.gates == expected.gates
+    assert found.gates["unstained"].status is GateStatus.NOT_STAINED
+    assert found.gates["box"].n_events == len(found.rows["odd"])
+
+
+def test_only_what_leads_to_known_gates_goes_through_in_stretches(
+    rng: np.random.Generator, template: GatingTemplate
+) -> None:
+    gates = {s.population: s.method.gate for s in STEPS if isinstance(s, GateStep)}
+    quick, slow = views(tube(rng, False), np.ones(N, bool))
+    known = hierarchy.known_rows(template, gates, quick)
+    assert set(known) == {"cells", "other", "bright", "dim", "odd", "box"}
+    assert hierarchy.known_rows(template, gates, slow) == {}
+    assert hierarchy.known_rows(template, {}, quick) == {}
+
+
+def test_no_events(template: GatingTemplate) -> None:
+    sample = Sample(np.empty((0, len(CHANNELS)), "f4"), tuple(Channel(name) for name in CHANNELS))
+    columns = LinearColumns(sample, matrix(), DYES)
+    axes = {name: axis_of(columns, name, transform) for name, transform in TRANSFORMS.items()}
+    walk = fit_sample(template, EventView.of_axes(0, np.ones(0, bool), axes), batch="")
+    assert all(len(rows) == 0 for rows in walk.rows.values() if rows is not None)
+
+
+@pytest.mark.parametrize("few_first", [False, True])
+def test_a_stretch_gives_what_the_tube_gives(rng: np.random.Generator, few_first: bool) -> None:
+    """Whether dyes are compensated for some events and then for others, or for all of them at once."""
+    columns = LinearColumns(tube(rng, False), matrix(), DYES)
+    first, last = 12_000, 20_000
+    few, many = np.arange(0, 8000, 9), np.arange(8000)
+    ways = {name: columns.stretch(name, first, last) for name in CHANNELS}
+    for rows in (few, few[::2], many, few) if few_first else (many, few):
+        for name, way in ways.items():
+            np.testing.assert_array_equal(way(rows), columns.values(name, rows + first), err_msg=name)
