@@ -136,23 +136,22 @@ def _in_polygon(gate: Polygon, axes: Mapping[str, Axis], rows: Indices) -> Mask 
     """A lookup for most events, some at a time; those in a cell near an edge are asked with their exact values."""
     across, along = (axes[name] for name in gate.dims)
     screen = _screen(gate, across.transform, along.transform)
+    xs, ys = across.linear(rows), along.linear(rows)
+    if xs.dtype != np.float32 or ys.dtype != np.float32:
+        return None
     inside = np.empty(len(rows), dtype=bool)
-    asked: list[tuple[Indices, NDArray[Any], NDArray[Any]]] = []
+    asked: list[Indices] = []
     for first in range(0, len(rows), CHUNK):
-        chunk = rows[first : first + CHUNK]
-        x, y = across.linear(chunk), along.linear(chunk)
-        if x.dtype != np.float32 or y.dtype != np.float32:
-            return None
-        cell = screen.across(x)
+        part = slice(first, first + CHUNK)
+        cell = screen.across(xs[part])
         cell *= CELLS
-        cell += screen.along(y)
+        cell += screen.along(ys[part])
         answer = screen.answers.take(cell, mode="clip")  # cells are within bounds; to raise would take a copy
-        np.equal(answer, _INSIDE, out=inside[first : first + CHUNK])
-        ask = np.flatnonzero(answer == _ASK)
-        asked.append((ask + first, x.take(ask), y.take(ask)))
-    ask, x, y = (np.concatenate(parts) for parts in zip(*asked, strict=True))
+        np.equal(answer, _INSIDE, out=inside[part])
+        asked.append(np.flatnonzero(answer == _ASK) + first)
+    ask = np.concatenate(asked) if asked else np.empty(0, np.intp)
     if len(ask):
-        inside[ask] = _asked(gate, across.transform, along.transform, x, y)
+        inside[ask] = _asked(gate, across.transform, along.transform, xs.take(ask), ys.take(ask))
     return inside
 
 
