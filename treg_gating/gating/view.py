@@ -66,7 +66,8 @@ class EventView:
         Which of them are clean it does not say.
         """
         axes = {name: axis.on(first, last) for name, axis in self._axes.items() if axis.stretch is not None}
-        view = EventView.of_axes(last - first, np.empty(0, bool), axes)
+        view = EventView.of_axes(0, np.empty(0, bool), axes)
+        view.root = self.root[: last - first]
         view._of = len(self.root)
         return view
 
