@@ -27,7 +27,7 @@ from treg_gating.gating.view import EventView, Indices
 __all__ = ["EventView", "Walk", "apply_gates", "apply_sample", "fit_sample"]
 
 
-STRETCH = 1 << 16  # events; numpy's own time hardly counts
+STRETCH = 1 << 17  # events; numpy's own time hardly counts
 THREADS = min(2, os.cpu_count() or 1)  # these gates are bound by memory; a third gains little
 FEW = 0.25  # share of a stretch
 
