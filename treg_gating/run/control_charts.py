@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from treg_gating.gating.results import SampleResult
 from treg_gating.levey_jennings import Point, control_violations, series_of
 from treg_gating.proportion import rounded
-from treg_gating.run.files import write_bytes
+from treg_gating.run.files import write_pieces
 from treg_gating.run.outputs import Row, csv_bytes, csv_lines
 from treg_gating.tables import LEVEY_JENNINGS
 
@@ -53,9 +54,9 @@ class ControlCharts:
             for tube_id in violation.tubes:
                 rules.setdefault((violation.quantity, tube_id), []).append(violation.rule)
         lines = (tube if isinstance(tube, bytes) else _lines(tube, rules) for tube in self._tubes)
-        content = b"".join([csv_bytes(LEVEY_JENNINGS, ()), *lines])
-        write_bytes(folder / NAME, content)
-        return {NAME: hashlib.sha256(content).hexdigest()}, tuple(violation.text for violation in broken)
+        write_pieces(folder / NAME, chain([csv_bytes(LEVEY_JENNINGS, ())], lines))
+        digest = hashlib.sha256((folder / NAME).read_bytes()).hexdigest()
+        return {NAME: digest}, tuple(violation.text for violation in broken)
 
 
 def _lines(points: Iterable[Point], rules: Mapping[tuple[str, str], Sequence[str]]) -> bytes:

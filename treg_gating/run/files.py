@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from treg_gating.errors import RunStateError
 
-__all__ = ["DiskError", "all_or_none", "disk_errors", "replace_file", "write_bytes"]
+__all__ = ["DiskError", "all_or_none", "disk_errors", "replace_file", "write_bytes", "write_pieces"]
 
 
 class DiskError(RunStateError):
@@ -80,7 +80,17 @@ def all_or_none(folder: Path) -> Iterator[Path]:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Put `content` in place of the file in one step."""
-    replace_file(path, lambda temporary: temporary.write_bytes(content))
+    write_pieces(path, [content])
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
+    """Put `pieces`, one after the other, in place of the file in one step."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            file.writelines(pieces)
+
+    replace_file(path, write)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Self
 from treg_gating.gating.gates import Gate, gate_to_dict
 from treg_gating.gating.results import FittedGate, PopulationCount, SampleResult
 from treg_gating.proportion import rounded, wilson
-from treg_gating.run.files import replace_file, write_bytes
+from treg_gating.run.files import replace_file, write_bytes, write_pieces
 from treg_gating.run.parquet import ParquetRows
 from treg_gating.tables import ENDPOINT, GATES, OTHER_TUBES, POPULATIONS, Column, names
 
@@ -99,7 +99,7 @@ class Tables:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
             return
-        write_bytes(self._folder / "gates.csv", b"".join(self._gates))
+        write_pieces(self._folder / "gates.csv", self._gates)
         replace_file(self._folder / "populations.parquet", self._populations.write)
         self.digests.update({name: _digest(self._folder / name) for name in ("gates.csv", "populations.parquet")})
 

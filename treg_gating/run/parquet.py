@@ -44,7 +44,7 @@ class ParquetRows:
         import pyarrow.parquet as pq
 
         self._pack()
-        pq.write_table(pa.Table.from_batches(self._blocks, self._schema).combine_chunks(), path)
+        pq.write_table(pa.Table.from_batches(self._blocks, self._schema), path)
 
     def _pack(self) -> None:
         import pyarrow as pa
