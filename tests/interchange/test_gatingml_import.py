@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +11,7 @@ import pytest
 from treg_gating.errors import InputError
 from treg_gating.gating.hierarchy import fit_sample
 from treg_gating.interchange.gatingml import export_gatingml
-from treg_gating.interchange.gatingml_document import read_document
 from treg_gating.interchange.gatingml_import import import_gatingml, read_gatingml
-from treg_gating.interchange.strategy import TakenOver, take_over
-from treg_gating.interchange.xml_text import DATA, GATING, quiet, read_xml
 from treg_gating.pipeline import RunSettings, between_passes, first_pass, prepare, second_pass
 from treg_gating.samplesheet import Tube
 from treg_gating.study import default_study
@@ -92,63 +87,6 @@ def test_a_matrix_in_the_file_is_used_where_the_document_asks_for_it(reference: 
 def test_an_invalid_document_is_refused(reference: Path) -> None:
     with pytest.raises(InputError, match="does not follow the standard"):
         read_gatingml(reference / "gml" / "gml_range_gate_attr_testing.xml")
-
-
-def plain(taken: TakenOver) -> dict[str, Any]:
-    """What was taken over, in a form that can be compared."""
-    matrix = taken.spillover
-    return {
-        "populations": {population.name: repr(population) for population in taken.populations},
-        "left_out": dict(taken.left_out),
-        "compensation": taken.compensation,
-        "matrix": None if matrix is None else (matrix.channels, matrix.matrix.tolist()),
-        "names": dict(taken.names),
-    }
-
-
-@pytest.mark.parametrize("file_has_matrix", [True, False])
-def test_flowkit_reads_the_same(reference: Path, file_has_matrix: bool) -> None:
-    with quiet():
-        from flowkit import parse_gating_xml
-    documents = [path for path in sorted((reference / "gml").glob("*.xml")) if "attr_testing" not in path.stem]
-    assert len(documents) > 40
-    for path in documents:
-        theirs, ours = parse_gating_xml(str(path)), read_document(read_xml(path)[0])
-        both = [plain(take_over(strategy, file_has_matrix=file_has_matrix)) for strategy in (theirs, ours)]
-        assert both[0] == both[1], path.name
-
-
-def test_flowkit_is_not_imported_for_it(reference: Path) -> None:
-    document = reference / "gml" / "gml_all_gates.xml"
-    code = (
-        "import sys; from treg_gating.interchange.gatingml_import import import_gatingml; "
-        f"import_gatingml({str(document)!r}, endpoint=False); sys.exit('flowkit' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
-
-
-GATE = (
-    f'<g:Gating-ML xmlns:g="{GATING}" xmlns:d="{DATA}">'
-    '<g:RectangleGate g:id="A" {attribute}><g:dimension g:compensation-ref="uncompensated" g:min="1">'
-    '<d:fcs-dimension d:name="FSC-A"/></g:dimension></g:RectangleGate>{more}</g:Gating-ML>'
-)
-
-
-@pytest.mark.parametrize(
-    ("attribute", "more", "said"),
-    [
-        ("", '<g:PolygonGate g:id="P"/>', "Missing child element"),
-        ('g:parent_id="B"', "", "'B' is not there"),
-        ('g:parent_id="A"', "", "stands below itself"),
-        ("", "<g:Nonsense/>", "Nonsense"),
-    ],
-)
-def test_a_document_against_the_standard_is_refused_with_its_fault(tmp_path, attribute, more, said) -> None:
-    path = tmp_path / "g.xml"
-    path.write_text(GATE.replace("{attribute}", attribute).replace("{more}", more), encoding="utf-8")
-    with pytest.raises(InputError, match="does not follow the standard") as refused:
-        import_gatingml(path, endpoint=False)
-    assert said in str(refused.value)
 
 
 def test_what_we_export_comes_back_with_the_same_counts(simulated: Any, tmp_path: Path, flowkit_masks: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,9 @@ from typing import Any
 
 from treg_gating.errors import InputError
 from treg_gating.gating.template import FileIdentity, GatingTemplate
-from treg_gating.interchange.gatingml_document import read_document
 from treg_gating.interchange.imported import ImportedGates, as_template
 from treg_gating.interchange.strategy import FILE, take_over
-from treg_gating.interchange.xml_text import GATING, TRANSFORMS, read_xml
+from treg_gating.interchange.xml_text import GATING, TRANSFORMS, quiet, read_xml
 
 __all__ = ["import_gatingml", "read_gatingml"]
 
@@ -88,8 +88,11 @@ class _Document:
             msg = "not a Gating-ML 2.0 document"
             raise InputError(msg, file=str(path), found=str(self.root.tag))
         try:
-            self.strategy = read_document(self.root)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            with quiet():
+                from flowkit import parse_gating_xml
+
+                self.strategy = parse_gating_xml(io.BytesIO(self.text))
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             msg = "Gating-ML that does not follow the standard"
             raise InputError(msg, file=str(path), found=str(error)) from error
 
@@ -104,7 +107,7 @@ class _Document:
 
 
 def _unusable(root: Any) -> Mapping[str, str]:
-    """What has attributes that change its meaning and no counterpart here."""
+    """What FlowKit reads without the attributes that change its meaning."""
     found: dict[str, str] = {}
     for element in root.iter(f"{{{TRANSFORMS}}}transformation"):
         if element.get(f"{{{TRANSFORMS}}}boundMin") or element.get(f"{{{TRANSFORMS}}}boundMax"):

@@ -1,9 +1,9 @@
-"""Gates of a document as ours: of Gating-ML, and of the FlowJo workspaces that FlowKit reads."""
+"""FlowKit's gates as ours: FlowKit reads Gating-ML and FlowJo workspaces, and this takes over what it read."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,6 @@ import numpy as np
 from treg_gating.errors import CompensationError, InputError
 from treg_gating.foreign_scales import Biex, FAsinh, FLin, FLog, FlowJoLog, Hyperlog
 from treg_gating.gating.gates import Ellipse, Gate, Interval, Polygon, Rectangle
-from treg_gating.interchange.gatingml_document import Document
 from treg_gating.interchange.imported import Axis, ImportedPopulation, Term
 from treg_gating.sample import Channel, Spillover
 from treg_gating.transforms import Linear, Logicle, Transform
@@ -51,12 +50,11 @@ def take_over(
     *,
     file_has_matrix: bool = True,
 ) -> TakenOver:
-    """Gates of a ``flowkit.GatingStrategy`` (those of one sample where it has its own), or of a Gating-ML document.
+    """Gates of a ``flowkit.GatingStrategy`` (those of one sample where it has its own).
 
     Parameters
     ----------
-    strategy : as FlowKit gives it, or a :class:`treg_gating.interchange.gatingml_document.Document`.
-    unusable : transforms and matrices, by identifier, that mean something else than what was read, and why.
+    unusable : transforms and matrices, by identifier, that FlowKit reads otherwise than the document means, and why.
     file_has_matrix : False for files without a matrix of their own: "compensated by the file's matrix" then means
         not compensated, as Gating-ML 2.0 has it.
     """
@@ -132,7 +130,7 @@ class _Reader:
         if matrix is None:
             msg = f"matrix {reference!r} is not in the document"
             raise _UnsupportedError(msg)
-        if not hasattr(matrix, "fluorochromes") or len(matrix.fluorochromes) != len(matrix.detectors):
+        if not hasattr(matrix, "fluorochromes"):
             msg = "spectral unmixing with more detectors than dyes"
             raise _UnsupportedError(msg)
         try:
@@ -236,7 +234,6 @@ class _Reader:
 
 
 _SCALES: dict[str, Any] = {
-    "Scale": lambda x: x.ours(),  # of a Gating-ML document
     "LogicleTransform": lambda x: Logicle(x.param_t, x.param_w, x.param_m, x.param_a),
     "LinearTransform": lambda x: FLin(x.param_t, x.param_a),
     "LogTransform": lambda x: FLog(x.param_t, x.param_m),
@@ -264,25 +261,21 @@ def _dimensions(node: _Node) -> list[Any]:
 
 def _nodes(strategy: Any, sample_id: str | None) -> list[_Node]:
     """Every gate and quadrant; a quadrant gate itself is no population."""
+    from flowkit.exceptions import QuadrantReferenceError
+
     nodes: list[_Node] = []
-    listed = strategy.listed() if isinstance(strategy, Document) else _listed_by_flowkit(strategy, sample_id)
-    for path, over, gate in listed:
+    for name, above in strategy.get_gate_ids():
+        path = (*above, name)
+        try:
+            gate = strategy.get_gate(name, above, sample_id=sample_id)
+        except QuadrantReferenceError:
+            continue
+        over = tuple(above)
         if gate.gate_type == "QuadrantGate":
             nodes += [_Node((*path, q.id), over, gate, q) for q in gate.quadrants.values()]
         else:
             nodes.append(_Node(path, over, gate))
     return nodes
-
-
-def _listed_by_flowkit(strategy: Any, sample_id: str | None) -> Iterator[tuple[Path, Path, Any]]:
-    from flowkit.exceptions import QuadrantReferenceError
-
-    for name, above in strategy.get_gate_ids():
-        try:
-            gate = strategy.get_gate(name, above, sample_id=sample_id)
-        except QuadrantReferenceError:
-            continue
-        yield (*above, name), tuple(above), gate
 
 
 def _names(paths: Sequence[Path]) -> dict[Path, str]:
