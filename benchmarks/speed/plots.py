@@ -51,7 +51,7 @@ def _throughput(results: Mapping[str, Any], axes: Any) -> None:
             axes.plot(*zip(*points, strict=True), marker="o", ms=4, lw=2.2 if ours else 1.2,
                       ls="-" if ours else "--", label=name)  # fmt: skip
     axes.set(xscale="log", yscale="log", xlabel="events of a tube", ylabel="million events a second")
-    axes.legend(fontsize=7, frameon=False)
+    axes.legend(fontsize=7, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, 1.3))
 
 
 def _stacked(axes: Any, labels: Sequence[str], runs: Sequence[Mapping[str, Any]], scale: Sequence[float]) -> None:
