@@ -19,9 +19,17 @@ from treg_gating.gating.consensus import CohortGates
 from treg_gating.gating.gates import Gate, gate_to_dict
 from treg_gating.gating.results import SampleFit, SampleResult
 from treg_gating.gating.template import load_template, shipped_templates
-from treg_gating.pipeline import OWN_MATRIX, RunSettings, between_passes, failed_result, first_pass, second_pass
+from treg_gating.pipeline import (
+    OWN_MATRIX,
+    QUALITY,
+    RunSettings,
+    between_passes,
+    failed_result,
+    first_pass,
+    second_pass,
+)
 from treg_gating.populations import percentage
-from treg_gating.run.codec import encode
+from treg_gating.run.codec import decode, encode
 from treg_gating.sample import Channel, Sample, Spillover
 from treg_gating.samplesheet import Role, Tube, read_samplesheet
 from treg_gating.simulate import PRESETS, TubePlan, plan_cohort, read_truth, simulate_tube, write_cohort
@@ -369,3 +377,15 @@ def test_only_noise(cohort: Cohort, small: Sample, tmp_path: Path) -> None:
     assert isinstance(small.channels[-1], Channel)
     assert small.channels[-1].is_time
     assert_not_zero_in_silence(outcome(replace(small, events=noise), cohort, tmp_path))
+
+
+def test_quality_control_of_pass_1_serves_pass_2(cohort: Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it comes out of the ledger; where it is not there, the events are looked at again, with the same end."""
+    tube = next(tube for tube in cohort.tubes if tube.tube_id in cohort.results)
+    stored = decode(encode(cohort.fits[tube.tube_id]))
+    without = replace(stored, summaries={name: one for name, one in stored.summaries.items() if name != QUALITY})
+    again = second_pass(tube, cohort.settings, cohort.gates, without)
+    monkeypatch.setattr("treg_gating.pipeline.assess", None)
+    found = second_pass(tube, cohort.settings, cohort.gates, stored)
+    assert 0 < found.quality["margin_pct"] < 100
+    assert encode(found) == encode(again) == encode(cohort.results[tube.tube_id])

@@ -18,7 +18,7 @@ from treg_gating.study import Limits, Study, Visit
 
 TEMPLATE = load_template("treg_foxp3")
 STUDY = Study(visits=(Visit("Baseline"),), limits=Limits(cd4_warn=20_000, cd4_fail=5_000))
-CLEAN = QualityReport(np.ones(3, bool))
+CLEAN = QualityReport(np.packbits(np.ones(3, bool)), 3)
 
 
 def counts(
@@ -134,7 +134,7 @@ def test_a_gate_whose_place_decides_too_much() -> None:
 
 def test_quality_control_comes_first() -> None:
     margin = Flag("MARGIN", FlagLevel.NOTE, "2 % of events")
-    found = flags(counts(live=10), quality=QualityReport(np.ones(3, bool), (margin,)))
+    found = flags(counts(live=10), quality=QualityReport(np.packbits(np.ones(3, bool)), 3, (margin,)))
     assert [flag.code for flag in found] == ["MARGIN", "VIABILITY"]
 
 

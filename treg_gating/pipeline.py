@@ -48,7 +48,9 @@ __all__ = [
     "second_pass",
 ]
 
-OWN_MATRIX = "own matrix"  # key among a tube's summaries: the file's own spillover, where it was used
+# Keys among a tube's summaries, beside those of the methods:
+OWN_MATRIX = "own matrix"  # the file's own spillover, where it was used
+QUALITY = "quality"  # what quality control found
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +98,7 @@ def first_pass(tube: Tube, settings: RunSettings) -> SampleFit:
     """
     ready = prepare(tube, settings)
     walk = fit_sample(ready.template, ready.view, batch=tube.batch)
-    summaries: dict[str, Any] = dict(walk.summaries)
+    summaries: dict[str, Any] = {**walk.summaries, QUALITY: ready.quality}
     if tube.role is Role.FMO:
         limits = axis_limits(ready.template)
         summaries[CONTROL_DENSITIES] = control_densities(ready.template, walk, ready.view, limits, tube.control_for)
@@ -135,7 +137,7 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
     ------
     TregGatingError : as in pass 1, and where the file is no longer the one that pass 1 read.
     """
-    ready = prepare(tube, settings, digest=not fit.crc32)
+    ready = prepare(tube, settings, digest=not fit.crc32, quality=fit.summaries.get(QUALITY))
     _refuse_changed(tube, ready.sample, fit)
     template = ready.template
 
@@ -207,19 +209,22 @@ def failed_result(tube: Tube, error: BaseException, stage: str) -> SampleResult:
     return SampleResult(**_identity(tube), status="failed", stage=stage, code=code, reason=str(error) or repr(error))
 
 
-def prepare(tube: Tube, settings: RunSettings, *, digest: bool = True) -> Prepared:
+def prepare(
+    tube: Tube, settings: RunSettings, *, digest: bool = True, quality: QualityReport | None = None
+) -> Prepared:
     """Read a tube, find its markers, check its events and compensate them.
 
     Parameters
     ----------
     digest : whether the sha256 of the file is wanted beside its checksum.
+    quality : what quality control found in the same bytes, where they were looked at before.
     """
     sample = read_fcs(tube.path, dataset=tube.dataset, digest=digest, checksum=True)
     template = settings.template.for_file(sample, tube.file)
     mapping = {} if template.imported else tube.markers  # imported gates name detectors, not markers
     panel = match_panel(template.panel, sample.channels, mapping, file=tube.file)
     used = [channel.name for channel in panel.channel_of.values()]
-    quality = assess(sample, used)
+    quality = quality or assess(sample, used)
     controls = None if template.imported else settings.matrices.get(tube.batch)  # imported gates bring theirs along
     given, doubts = choose_matrix(sample, used, order=settings.order, controls=controls, table=settings.spillover)
     how, spillover = _compensation(sample, template, given, used, tube.file)

@@ -63,13 +63,13 @@ def fit_sample(template: GatingTemplate, view: EventView, *, batch: str) -> Walk
             return _pending(step, "waits for the cohort", context.n_events)
         return _follow(step, step.chain, context, None)
 
-    known = {step.population: gate for step in template.steps if (gate := _blind_gate(step)) is not None}
+    known = {step.population: gate for step in _gate_steps(template) if (gate := _blind_gate(step)) is not None}
     return _walk(template, view, batch, decide, known_rows(template, known, view))
 
 
-def _blind_gate(step: GateStep | CombineStep) -> Gate | None:
+def _blind_gate(step: GateStep) -> Gate | None:
     """The gate of a method that does not look at the events."""
-    return getattr(step.method, "blind", None) if isinstance(step, GateStep) else None
+    return getattr(step.method, "blind", None)
 
 
 def apply_sample(
@@ -88,23 +88,39 @@ def apply_sample(
     own : gates of pass 1, by population. settle : final gate from the tube's own and the cohort's.
     models : by ``population/rule``, for methods that learn.
     """
+    final = {
+        step.population: settle(step, own[step.population]) for step in _gate_steps(template) if _stands(step, own)
+    }
+    known = {name: gate.gate for name, gate in final.items() if gate.gate is not None}
 
     def decide(step: GateStep, walk: Walk, context: FitContext) -> FittedGate:
-        estimate = own.get(step.population)
-        waits = any(isinstance(rule.method, CohortMethod) for rule in step.chain)
-        settled = GateStatus.FITTED, GateStatus.OVERRIDDEN
-        if estimate is None or estimate.status is GateStatus.FAILED or (waits and estimate.status not in settled):
-            # Pass 1 could not look at these events (a gate above waits for the cohort), or not ask a rule that does.
-            estimate = _follow(step, step.chain, context, models)
-        final = settle(step, estimate)
-        if final.gate is not None or final.status is not GateStatus.CONSENSUS:
-            return final
+        gate = final.get(step.population)
+        if gate is None:
+            gate = settle(step, _follow(step, step.chain, context, models))
+        if gate.gate is not None or gate.status is not GateStatus.CONSENSUS:
+            return gate
         behind = step.chain[[rule.method is None for rule in step.chain].index(True) + 1 :]
-        there_is_none = f"{final.reason}; and there is no consensus"
-        gate = _follow(step, behind, context, models)
-        return replace(gate, reason="; ".join(filter(None, (there_is_none, gate.reason))))
+        there_is_none = f"{gate.reason}; and there is no consensus"
+        found = _follow(step, behind, context, models)
+        return replace(found, reason="; ".join(filter(None, (there_is_none, found.reason))))
 
-    return _walk(template, view, batch, decide)
+    return _walk(template, view, batch, decide, known_rows(template, known, view))
+
+
+def _stands(step: GateStep, own: Mapping[str, FittedGate]) -> bool:
+    """Whether pass 1 could say what this tube says of a gate.
+
+    It could not look at the events where a gate above waits for the cohort, nor ask a rule that does.
+    """
+    estimate = own.get(step.population)
+    if estimate is None or estimate.status is GateStatus.FAILED:
+        return False
+    waits = any(isinstance(rule.method, CohortMethod) for rule in step.chain)
+    return not waits or estimate.status in {GateStatus.FITTED, GateStatus.OVERRIDDEN}
+
+
+def _gate_steps(template: GatingTemplate) -> list[GateStep]:
+    return [step for step in template.steps if isinstance(step, GateStep)]
 
 
 def apply_gates(template: GatingTemplate, gates: Mapping[str, FittedGate], view: EventView) -> Walk:
@@ -113,7 +129,8 @@ def apply_gates(template: GatingTemplate, gates: Mapping[str, FittedGate], view:
     def decide(step: GateStep, walk: Walk, context: FitContext) -> FittedGate:
         return gates[step.population]
 
-    return _walk(template, view, "", decide)
+    known = {name: found.gate for name, found in gates.items() if found.gate is not None}
+    return _walk(template, view, "", decide, known_rows(template, known, view))
 
 
 def _walk(
@@ -158,9 +175,9 @@ def known_rows(template: GatingTemplate, gates: Mapping[str, Gate], view: EventV
     A stretch of the tube goes through all of these gates while it is in the processor's cache.
     """
     steps: dict[str, GateStep] = {}
-    for step in template.steps:
+    for step in _gate_steps(template):
         led_to = step.parent in steps or step.parent in BEFORE
-        if led_to and isinstance(step, GateStep) and step.population in gates and view.comes_in_stretches(step.dims):
+        if led_to and step.population in gates and view.comes_in_stretches(step.dims):
             steps[step.population] = step
     n = len(view.root)
     masks = {name: np.empty(n, bool) for name in steps}

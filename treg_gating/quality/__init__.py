@@ -27,11 +27,11 @@ NOTE_FLOOR_PCT = 5.0
 
 @dataclass(frozen=True, eq=False)
 class QualityReport:
-    """What quality control found.
+    """What quality control found; small enough to be stored, so that a tube is looked at once.
 
     Parameters
     ----------
-    kept : mask of shape (n_events,).
+    bits : one bit an event, as :func:`numpy.packbits` packs them: whether it is kept. n_events : how many there are.
     flags : what a reader must know.
     numbers : percentages by name, of all events: ``margin_pct``; ``time_removed_pct`` where Time could be used.
     margins : raw range low ≤ x < high that an event must lie in, by $PnN.
@@ -41,7 +41,8 @@ class QualityReport:
         ``fluorescence`` and ``scatter`` (shift against the tube, decades), ``removed`` (0 or 1). Empty without Time.
     """
 
-    kept: NDArray[np.bool_]
+    bits: NDArray[np.uint8]
+    n_events: int
     flags: tuple[Flag, ...] = ()
     numbers: Mapping[str, float] = field(default_factory=dict)
     margins: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -49,6 +50,11 @@ class QualityReport:
     removed: tuple[tuple[float, float], ...] = ()
     causes: tuple[str, ...] = ()
     timeline: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    @property
+    def kept(self) -> NDArray[np.bool_]:
+        """Mask of shape (n_events,)."""
+        return np.unpackbits(self.bits, count=self.n_events).view(np.bool_)
 
 
 def assess(sample: Sample, channels: Sequence[str]) -> QualityReport:
@@ -70,7 +76,8 @@ def assess(sample: Sample, channels: Sequence[str]) -> QualityReport:
     if not time.reason:
         numbers["time_removed_pct"] = 100 * float(usable.mean() - kept.mean())
     flags = (*_margin_flags(margin), *_floor_flags(sample, ends), *_time_flags(time, numbers.get("time_removed_pct")))
-    return QualityReport(kept, flags, numbers, ranges, ends, time.stretches, time.causes, time.timeline)
+    seen = (flags, numbers, ranges, ends, time.stretches, time.causes, time.timeline)
+    return QualityReport(np.packbits(kept), len(kept), *seen)
 
 
 def _margin_flags(margin: float) -> list[Flag]:

@@ -30,13 +30,14 @@ from treg_gating.gating.results import (
     SampleResult,
     TubeReview,
 )
+from treg_gating.quality import QualityReport
 from treg_gating.run.record import StudySummary, TemplateRow, TemplateSummary
 from treg_gating.samplesheet import Role, Tube
 from treg_gating.study import Endpoint, Limits, Statistics, Study, Visit
 
 __all__ = ["CLASSES", "ENUMS", "Payload", "decode", "encode"]
 
-_RESULTS = (FittedGate, Flag, GatePicture, PopulationCount, SampleFit, SampleResult, TubeReview)
+_RESULTS = (FittedGate, Flag, GatePicture, PopulationCount, QualityReport, SampleFit, SampleResult, TubeReview)
 _PLANS = (Tube, Study, Visit, Endpoint, Limits, Statistics, StudySummary, TemplateSummary, TemplateRow)
 CLASSES: dict[str, type[Any]] = {kind.__name__: kind for kind in (*_RESULTS, *_PLANS, *GATES.values())}
 ENUMS: dict[str, type[Enum]] = {kind.__name__: kind for kind in (FlagLevel, GateStatus, Role)}
