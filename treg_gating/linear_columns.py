@@ -1,9 +1,10 @@
-"""Linear values of a tube's channels, compensated for no more events than a gate asks for."""
+"""Linear values of a tube's channels: whole columns once for all, or stretch by stretch for gates that are known."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from threading import Lock
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -12,21 +13,23 @@ from numpy.typing import NDArray
 
 from treg_gating.compensation import check_matrix
 from treg_gating.sample import Sample, Spillover
+from treg_gating.threads import side_by_side
 
 __all__ = ["Column", "LinearColumns"]
 
 Column = Callable[[NDArray[np.intp]], NDArray[np.floating[Any]]]
 
-CHUNK = 1 << 11
-MANY = 0.5  # of the events; then all are looked at, side by side, sooner than those one by one
+CHUNK = 1 << 11  # events whose product stays in the processor's cache
+STRETCH = 1 << 16  # events that are worth a turn of a thread
 FEW = 0.25
 
 
 class LinearColumns:
-    """Linear values of a raw sample's channels, compensated only for the events that are asked for, and kept.
+    """Linear values of a raw sample's channels.
 
-    A gate asks for the events that are left; all dyes of these are then compensated together, because the gates below
-    will ask for them.
+    Whole columns, which lie together in memory, are made when one is first asked for, all dyes together, because the
+    gates below will ask for them. Gates that are known beforehand ask for stretches of the tube instead, and
+    these take from the whole columns where there are any.
 
     Parameters
     ----------
@@ -41,9 +44,11 @@ class LinearColumns:
     def __init__(self, sample: Sample, spillover: Spillover | None, channels: Sequence[str] = ()) -> None:
         self._events = sample.events
         self._column = {name: i for i, name in enumerate(sample.channel_names)}
-        self._copies: dict[int, NDArray[np.floating[Any]]] = {}
         self._row: dict[str, int] = {}
+        self._whole: dict[str, NDArray[np.floating[Any]]] = {}
+        self._making = Lock()
         self._stretches: WeakValueDictionary[tuple[int, int], Stretch] = WeakValueDictionary()
+        channels = tuple(dict.fromkeys(channels))  # several dimensions may mean the same dye
         if spillover is None or not channels:
             return
         check_matrix(sample, spillover, channels)
@@ -53,65 +58,50 @@ class LinearColumns:
             self._sources = slice(self._sources[0], self._sources[-1] + 1)  # detectors mostly lie side by side
         chosen = spillover.inverse[:, [spillover.channels.index(name) for name in channels]]
         self._weights = np.ascontiguousarray(chosen)  # row by row, the product takes a third of the time
-        self._known: NDArray[np.bool_] | None = np.zeros(sample.n_events, dtype=bool)  # None: of all events
-        self._values = np.empty((len(channels), sample.n_events), sample.events.dtype)
+
+    def hold(self, names: Sequence[str]) -> None:
+        """Make the whole columns of these channels, and of all dyes where one is among them."""
+        with self._making:
+            new = [name for name in names if name not in self._whole]
+            dyes = list(self._row) if any(name in self._row for name in new) else []
+            raw = [name for name in new if name not in self._row]
+            made = np.empty((len(dyes) + len(raw), len(self._events)), self._events.dtype)
+
+            def fill(first: int) -> None:
+                for begin in range(first, min(first + STRETCH, len(self._events)), CHUNK):
+                    part = slice(begin, begin + CHUNK)
+                    events = self._events[part]
+                    if dyes:
+                        made[: len(dyes), part] = _product(events[:, self._sources], self._weights).T
+                    for row, name in enumerate(raw, len(dyes)):
+                        made[row, part] = events[:, self._column[name]]
+
+            side_by_side(fill, range(0, len(self._events), STRETCH))
+            self._whole.update(zip([*dyes, *raw], made, strict=True))
 
     def values(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
-        """Values of one channel ($PnN) for the events `rows`, shape (len(rows),), of the sample's own type."""
-        row = self._row.get(name)
-        if row is None:
-            return self._as_measured(self._column[name], rows)
-        if self._known is not None:
-            new = rows[~self._known.take(rows)]
-            if len(new) > MANY * len(self._known):
-                self._compensate_all()
-            else:
-                self._compensate(new)
-                self._known[new] = True
-        return np.asarray(self._values[row][rows])
+        """Values of one channel ($PnN) for the events `rows`, which ascend; shape (len(rows),)."""
+        if name not in self._whole:
+            self.hold([name])
+        return _chosen(self._whole[name], rows)
 
     def stretch(self, name: str, first: int, last: int) -> Column:
         """Values of one channel for some of the events from `first` to `last`, which are counted from `first` on.
 
         Channels of the same stretch are compensated together as long as one of these ways to their values is kept.
         """
+        if name in self._whole:
+            return partial(_chosen, self._whole[name][first:last])
         stretch = self._stretches.get((first, last))
         if stretch is None:
             plan = (self._row, self._sources, self._weights) if self._row else None
             stretch = self._stretches[first, last] = Stretch(self._events[first:last], self._column, plan)
         return partial(stretch.values, name)
 
-    def _compensate_all(self) -> None:
-        n = self._values.shape[1]
-        for first in range(0, n, CHUNK):
-            part = slice(first, min(first + CHUNK, n))
-            self._values[:, part] = _product(self._events[part, self._sources], self._weights).T
-        self._known = None
 
-    def _compensate(self, rows: NDArray[np.intp]) -> None:
-        for first in range(0, len(rows), CHUNK):
-            chunk = rows[first : first + CHUNK]
-            compensated = _product(self._raw(chunk), self._weights)
-            for row, values in enumerate(self._values):
-                values[chunk] = compensated[:, row]
-
-    def _raw(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        if self._events.flags.c_contiguous:
-            return np.asarray(np.asarray(self._events.take(rows, axis=0))[:, self._sources], dtype=np.float64)
-        places = range(self._events.shape[1])[self._sources] if isinstance(self._sources, slice) else self._sources
-        columns = [np.asarray(self._events[:, i].take(rows), dtype=np.float64) for i in places]
-        raw: NDArray[np.float64] = np.stack(columns, axis=1)
-        return raw
-
-    def _as_measured(self, column: int, rows: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
-        """Some rows of one raw column; a copy of the column, that lies together, is kept where many are asked for."""
-        if not self._events.flags.c_contiguous:
-            return np.asarray(self._events[:, column].take(rows))
-        if column not in self._copies:
-            if len(rows) < MANY * len(self._events):
-                return np.asarray(self._events.reshape(-1).take(rows * self._events.shape[1] + column))
-            self._copies[column] = np.ascontiguousarray(self._events[:, column])
-        return np.asarray(self._copies[column][rows])
+def _chosen(values: NDArray[np.floating[Any]], rows: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
+    """Some of the values; all of them, and no copy, where as many are asked for, because rows ascend."""
+    return values if len(rows) == len(values) else np.asarray(values[rows])
 
 
 def _product(raw: NDArray[np.floating[Any]], weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -147,7 +137,7 @@ class Stretch:
         """Values of one channel for the events `rows`, which ascend, shape (len(rows),)."""
         row = self._row.get(name)
         if row is None:
-            return self._chosen(self._as_measured(self._column[name]), rows)
+            return _chosen(self._as_measured(self._column[name]), rows)
         if self._dyes is None:
             self._compensate(rows if len(rows) < FEW * len(self._events) else None)
         if self._place is not None:
@@ -155,15 +145,12 @@ class Stretch:
             if not len(at) or at.min() >= 0:
                 return np.asarray(self._dyes_known[row].take(at))
             self._compensate(None)
-        return self._chosen(self._dyes_known[row], rows)
+        return _chosen(self._dyes_known[row], rows)
 
     @property
     def _dyes_known(self) -> NDArray[np.floating[Any]]:
         assert self._dyes is not None  # noqa: S101 (compensated before)
         return self._dyes
-
-    def _chosen(self, values: NDArray[np.floating[Any]], rows: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
-        return values if len(rows) == len(values) else np.asarray(values.take(rows))
 
     def _as_measured(self, column: int) -> NDArray[np.floating[Any]]:
         if column not in self._copies:

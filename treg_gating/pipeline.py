@@ -224,6 +224,7 @@ def prepare(
     mapping = {} if template.imported else tube.markers  # imported gates name detectors, not markers
     panel = match_panel(template.panel, sample.channels, mapping, file=tube.file)
     used = [channel.name for channel in panel.channel_of.values()]
+    again = quality is not None
     quality = quality or assess(sample, used)
     controls = None if template.imported else settings.matrices.get(tube.batch)  # imported gates bring theirs along
     given, doubts = choose_matrix(sample, used, order=settings.order, controls=controls, table=settings.spillover)
@@ -236,6 +237,9 @@ def prepare(
         for marker, channel in panel.channel_of.items()
     }
     view = EventView.of_axes(sample.n_events, quality.kept, axes)
+    if again:  # medians need all events of all dyes; gates that are settled take from these columns too
+        gated = {name for step in template.gate_steps for name in step.dims} - raw
+        compensated.hold([channel.name for marker, channel in panel.channel_of.items() if marker in gated])
     stains = {
         marker: axis.linear
         for marker, axis in axes.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,12 @@ from numpy.typing import NDArray
 
 from treg_gating.gating.axes import Column
 from treg_gating.gating.gates import Ellipse, Gate, HalfPlane, Interval, Rectangle
-from treg_gating.gating.hierarchy import EventView, Walk, apply_gates, selected
+from treg_gating.gating.hierarchy import EventView, Walk, apply_gates
 from treg_gating.gating.results import FittedGate, GatePicture, GateStatus, PopulationCount
+from treg_gating.gating.selection import among, selected
 from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate
 from treg_gating.panel import canonical_marker
+from treg_gating.threads import side_by_side
 
 __all__ = ["control_densities", "count_populations", "gate_interval", "percentage", "picture_gates"]
 
@@ -39,13 +42,17 @@ def count_populations(
     ----------
     linear : by marker, what gives the compensated linear values of some events.
     """
-    counts = [_count("root", "", walk, linear), _count("clean", "root", walk, linear)]
-    counts += [_count(step.population, step.parent, walk, linear) for step in template.steps]
+    parents = {"root": "", "clean": "root"} | {step.population: step.parent for step in template.steps}
+    medians = dict(zip(linear, side_by_side(partial(_medians, walk), list(linear.values())), strict=True))
     reference = template.imported.counts if template.imported else {}
-    return tuple(replace(count, reference=reference.get(count.population)) for count in counts)
+    counts = []
+    for population, parent in parents.items():
+        mfi = {marker: found[population] for marker, found in medians.items() if population in found}
+        counts.append(replace(_count(population, parent, walk, mfi), reference=reference.get(population)))
+    return tuple(counts)
 
 
-def _count(population: str, parent: str, walk: Walk, linear: Mapping[str, Column]) -> PopulationCount:
+def _count(population: str, parent: str, walk: Walk, mfi: Mapping[str, float]) -> PopulationCount:
     rows, above = walk.rows[population], walk.rows.get(parent)
     n_parent = len(above) if above is not None else None
     gate = walk.gates.get(population)
@@ -55,8 +62,12 @@ def _count(population: str, parent: str, walk: Walk, linear: Mapping[str, Column
         return PopulationCount(population, parent, None, n_parent, "not_estimable", walk.why_not[population])
     if n_parent == 0:
         return PopulationCount(population, parent, None, 0, "not_estimable", f"{parent} holds no events")
-    mfi = {marker: _median(values(rows)) for marker, values in linear.items()} if len(rows) else {}
     return PopulationCount(population, parent, len(rows), n_parent, mfi=mfi)
+
+
+def _medians(walk: Walk, values: Column) -> dict[str, float]:
+    """By population that holds events."""
+    return {name: _median(values(rows)) for name, rows in walk.rows.items() if rows is not None and len(rows)}
 
 
 def _median(values: NDArray[np.floating[Any]]) -> float:
@@ -85,16 +96,20 @@ def gate_interval(
     if top is None or bottom is None or len(bottom) == 0:
         return None
     value = 100 * len(top) / len(bottom)
-    down = up = 0.0
-    for name in _gates_behind(template, numerator):
-        gate = walk.gates[name]
-        if gate.gate is None or not any(gate.standard_error):
-            continue
-        values = (_moved(template, walk, view, name, sign, numerator, denominator) for sign in (-1.0, 1.0))
-        changes = [moved - value for moved in values]
-        down += min(0.0, *changes) ** 2
-        up += max(0.0, *changes) ** 2
-    return max(0.0, value - float(np.sqrt(down))), min(100.0, value + float(np.sqrt(up)))
+    moving = [name for name in _gates_behind(template, numerator) if _can_move(walk.gates[name])]
+
+    def changes(name: str) -> tuple[float, float]:
+        """Down and up, in percent."""
+        before = _before(template, walk, view, name)
+        moved = [_moved(template, walk, view, name, before, sign, numerator, denominator) - value for sign in (-1, 1)]
+        return min(0.0, *moved), max(0.0, *moved)
+
+    down, up = (np.linalg.norm(found) for found in np.reshape(side_by_side(changes, moving), (-1, 2)).T)
+    return max(0.0, value - float(down)), min(100.0, value + float(up))
+
+
+def _can_move(gate: FittedGate) -> bool:
+    return gate.gate is not None and any(gate.standard_error)
 
 
 def _gates_behind(template: GatingTemplate, population: str) -> tuple[str, ...]:
@@ -110,7 +125,14 @@ def _gates_behind(template: GatingTemplate, population: str) -> tuple[str, ...]:
 
 
 def _moved(
-    template: GatingTemplate, walk: Walk, view: EventView, name: str, sign: float, numerator: str, denominator: str
+    template: GatingTemplate,
+    walk: Walk,
+    view: EventView,
+    name: str,
+    before: NDArray[np.bool_],
+    sign: int,
+    numerator: str,
+    denominator: str,
 ) -> float:
     """The percentage with the gate of `name` moved; the gates below stay."""
     counts: list[int] = []
@@ -122,23 +144,41 @@ def _moved(
             continue
         rows = walk.rows[target]
         counts.append(len(rows) if rows is not None else 0)
-        if name in path and rows is not None:
-            changed = changed or _changed(template, walk, view, name, sign)
+        if rows is not None and name in path:
+            changed = changed or _changed(template, walk, view, name, before, sign)
             comes, goes = changed
-            counts[-1] -= int(_among(rows, view).take(goes).sum())
+            counts[-1] -= _how_many(goes, rows)
             counts[-1] += len(_passing(template, walk, view, path[path.index(name) + 1 :], comes))
     return 100 * counts[0] / counts[1] if counts[1] else np.nan
 
 
-def _changed(template: GatingTemplate, walk: Walk, view: EventView, name: str, sign: float) -> tuple[Indices, Indices]:
+def _before(template: GatingTemplate, walk: Walk, view: EventView, name: str) -> NDArray[np.bool_]:
+    """Which events of its parent the gate of `name` holds where it stands."""
+    parent, rows = walk.rows[template.step(name).parent], walk.rows[name]
+    if parent is None or rows is None:
+        return np.zeros(0, bool)
+    return among(rows, view)[parent]
+
+
+def _changed(
+    template: GatingTemplate, walk: Walk, view: EventView, name: str, before: NDArray[np.bool_], sign: int
+) -> tuple[Indices, Indices]:
     """Events that a gate takes in when it moves, and those that it loses: few, so that little is asked again."""
-    step, parent, rows = template.step(name), walk.rows[template.step(name).parent], walk.rows[name]
-    if parent is None or rows is None or not isinstance(step, GateStep):
+    step, parent = template.step(name), walk.rows[template.step(name).parent]
+    if parent is None or not len(before) or not isinstance(step, GateStep):
         nothing = np.zeros(0, dtype=np.intp)
         return nothing, nothing
-    before = _among(rows, view)[parent]
-    after = selected(_shifted(walk.gates[name], sign), step.sign, parent, view)
-    return parent.compress(after & ~before), parent.compress(before & ~after)
+    other = np.flatnonzero(selected(_shifted(walk.gates[name], sign), step.sign, parent, view) != before)
+    left = before[other]
+    return parent[other[~left]], parent[other[left]]
+
+
+def _how_many(some: Indices, rows: Indices) -> int:
+    """How many of some events are among `rows`, which ascend."""
+    if not len(some) or not len(rows):
+        return 0
+    at = np.minimum(np.searchsorted(rows, some), len(rows) - 1)
+    return int(np.count_nonzero(rows[at] == some))
 
 
 def _passing(template: GatingTemplate, walk: Walk, view: EventView, path: Sequence[str], rows: Indices) -> Indices:
@@ -150,14 +190,7 @@ def _passing(template: GatingTemplate, walk: Walk, view: EventView, path: Sequen
     return rows
 
 
-def _among(rows: Indices, view: EventView) -> NDArray[np.bool_]:
-    """Mask of all events: those of `rows`."""
-    mask = np.zeros(len(view.root), dtype=bool)
-    mask[rows] = True
-    return mask
-
-
-def _counted_anew(template: GatingTemplate, walk: Walk, view: EventView, name: str, sign: float, target: str) -> int:
+def _counted_anew(template: GatingTemplate, walk: Walk, view: EventView, name: str, sign: int, target: str) -> int:
     """Events of a population when the gate of `name` moves, where a combination asks for gates beside its path."""
     gates = dict(walk.gates)
     gates[name] = replace(gates[name], gate=_shifted(gates[name], sign))
@@ -165,7 +198,7 @@ def _counted_anew(template: GatingTemplate, walk: Walk, view: EventView, name: s
     return len(rows) if rows is not None else 0
 
 
-def _shifted(gate: FittedGate, sign: float) -> Gate:
+def _shifted(gate: FittedGate, sign: int) -> Gate:
     shape, error = gate.gate, sign * gate.standard_error[0]
     if isinstance(shape, Interval):
         return Interval(shape.dims, shape.low + error, shape.high + error)
@@ -206,7 +239,7 @@ def control_densities(
         if canonical_marker(step.dims[0]).casefold() != wanted or rows is None or len(rows) == 0:
             continue
         low, high = limits[step.dims[0]]
-        densities[step.population] = _histogram(view.values(step.dims, rows), (low,), (high,))
+        densities[step.population] = _histogram(view, step.dims, rows, (low,), (high,))
     return densities
 
 
@@ -224,31 +257,32 @@ def picture_gates(
     limits : (low, high) in gate units by dimension; the same for every tube of a run.
     controls : densities of the matching control tubes by population, from :func:`control_densities`.
     """
-    pictures = []
+    drawn = []
     for step in template.steps:
         if not isinstance(step, GateStep) or any(name not in view.measured for name in step.dims):
             continue
-        if len(step.dims) not in PICTURE_BINS:
-            continue
         rows = walk.rows[step.parent]
-        if rows is None or len(rows) == 0:
-            continue
+        if len(step.dims) in PICTURE_BINS and rows is not None and len(rows):
+            drawn.append((step, rows))
+
+    def draw(one: tuple[GateStep, Indices]) -> GatePicture:
+        step, rows = one
         low, high = zip(*(limits[name] for name in step.dims), strict=True)
-        counts = _histogram(view.values(step.dims, rows), low, high)
         control = (controls or {}).get(step.population)
-        pictures.append(GatePicture(step.population, step.parent, step.dims, low, high, counts, control))
-    return tuple(pictures)
+        counts = _histogram(view, step.dims, rows, low, high)
+        return GatePicture(step.population, step.parent, step.dims, low, high, counts, control)
+
+    return tuple(side_by_side(draw, drawn))
 
 
-def _histogram(values: NDArray[np.float64], low: Sequence[float], high: Sequence[float]) -> NDArray[np.uint32]:
-    size = values.shape[1]
-    bins = PICTURE_BINS[size]
-    finite = np.isfinite(values).all(axis=1)
-    values = values if finite.all() else values[finite]
-    cell = np.zeros(len(values), dtype=np.intp)
-    for column, bottom, top in zip(values.T, low, high, strict=True):
-        place = (column - bottom) * (bins / (top - bottom))
-        np.clip(place, 0, bins - 1, out=place)
+def _histogram(
+    view: EventView, dims: Sequence[str], rows: Indices, low: Sequence[float], high: Sequence[float]
+) -> NDArray[np.uint32]:
+    bins = PICTURE_BINS[len(dims)]
+    finite = view.finite(dims, rows)
+    rows = rows if finite.all() else rows.compress(finite)
+    cell = np.zeros(len(rows), dtype=np.intp)
+    for name, bottom, top in zip(dims, low, high, strict=True):
         cell *= bins
-        cell += place.astype(np.intp)
-    return np.bincount(cell, minlength=bins**size).astype(np.uint32).reshape((bins,) * size)
+        cell += view.placed(name, rows, bottom, top, bins)
+    return np.bincount(cell, minlength=bins ** len(dims)).astype(np.uint32).reshape((bins,) * len(dims))

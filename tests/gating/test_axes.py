@@ -8,6 +8,7 @@ import pytest
 from treg_gating.compensation import compensate
 from treg_gating.errors import CompensationError
 from treg_gating.gating import axes as quick
+from treg_gating.gating import grids
 from treg_gating.gating.axes import Axis, mask_of
 from treg_gating.gating.gates import Ellipse, Gate, HalfPlane, Interval, Polygon, Rectangle
 from treg_gating.linear_columns import LinearColumns
@@ -138,3 +139,29 @@ def test_columns_compensated_when_asked_are_those_of_the_whole(order: str) -> No
         LinearColumns(sample, matrix, ["FSC-A"])
     with pytest.raises(CompensationError, match="already"):
         LinearColumns(sample.with_events(sample.events, EventState.COMPENSATED), matrix, ["D1"])
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS, ids=str)
+def test_values_are_counted_where_they_are(values: dict[str, np.ndarray], transform: Transform) -> None:
+    """Every finite event, in order, and no farther from its place than a key is wide."""
+    exact = np.sort(transform.apply(values["A"][np.isfinite(values["A"])]))
+    for rows in (values["A"], values["A"][: grids.FEW - 1]):
+        points, counts = grids.counted(transform, rows)
+        assert (np.diff(points) >= 0).all()
+        assert counts.sum() == np.isfinite(rows).sum()
+    points, counts = grids.counted(transform, values["A"])
+    found = np.repeat(points, counts)
+    usual = np.abs(found) < float(transform.apply(1e6))
+    limit = 1e-3 * np.abs(exact) + 1e-30 if isinstance(transform, Linear) else 3e-4
+    assert (np.abs(found - exact) <= limit)[usual].all()
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS, ids=str)
+def test_cells_of_a_picture(values: dict[str, np.ndarray], transform: Transform) -> None:
+    """As the transformed values say, but for events within a key of an edge."""
+    finite = values["A"][np.isfinite(values["A"])]
+    low, high = (float(transform.apply(value)) for value in (-2000.0, 262144.0))
+    exact = np.clip(np.floor((transform.apply(finite) - low) * 160 / (high - low)), 0, 159)
+    found = grids.placed(transform, finite, low, high, 160)
+    assert np.abs(found - exact).max() <= 1
+    assert (found != exact).mean() < 0.02

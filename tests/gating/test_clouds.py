@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from treg_gating.errors import GateFitError
-from treg_gating.gating.bins import bin_events
+from treg_gating.gating.bins import bin_events, merged
 from treg_gating.gating.gates import Ellipse
 from treg_gating.gating.method import FitContext, Learner
 from treg_gating.gating.methods.aligned_mixture import AlignedMixture
 from treg_gating.gating.methods.mixture_ellipse import MixtureEllipse
 from treg_gating.gating.methods.singlets import SingletBand
-from treg_gating.gating.mixture import expectation, fit_mixture
-from treg_gating.gating.mixture_start import start_mixture
+from treg_gating.gating.mixture import Mixture, expectation, fit_mixture
+from treg_gating.gating.mixture_start import best_mixture
 
 Make = Callable[..., FitContext]
 
@@ -147,13 +147,33 @@ def test_mixture_finds_two_normal_clouds() -> None:
     events = np.concatenate([rng.normal((0, 0), 0.1, (7_000, 2)), rng.normal((1, 0.5), 0.2, (3_000, 2))])
     binned = bin_events(events, 0.02)
     assert binned.total == 10_000
-    mixture = fit_mixture(binned, start_mixture(binned, 2, 1e4, floor=0.01), floor=0.01)
+    mixture = best_mixture([merged(binned, 0.06), binned], 2, 1e4, floor=0.01)
     order = np.argsort(mixture.means[:, 0])
     np.testing.assert_allclose(mixture.means[order], [(0, 0), (1, 0.5)], atol=0.02)
     np.testing.assert_allclose(mixture.spreads[order], [(0.1, 0.1), (0.2, 0.2)], atol=0.015)
     np.testing.assert_allclose(mixture.weights[order], [0.7, 0.3], atol=0.01)
     posterior = expectation(mixture, binned.points)[0]
     np.testing.assert_allclose(posterior.sum(axis=1), 1)
+
+
+def test_mixtures_fitted_side_by_side_are_those_fitted_alone() -> None:
+    rng = np.random.default_rng(6)
+    binned = bin_events(np.concatenate([rng.normal(0, 0.1, (3_000, 2)), rng.normal(0.5, 0.2, (2_000, 2))]), 0.05)
+    starts = [
+        Mixture(means, np.repeat(0.04 * np.eye(2)[None], 2, axis=0), np.array([0.5, 0.5]), 8.0)
+        for means in rng.normal(0.3, 0.3, (3, 2, 2))
+    ]
+    both = Mixture(
+        np.concatenate([one.means for one in starts]),
+        np.concatenate([one.scales for one in starts]),
+        np.concatenate([one.weights for one in starts]),
+        8.0,
+    )
+    more = {"floor": 0.01, "tie": 0.1, "iterations": 7, "tolerance": 0.0}
+    found = fit_mixture(binned, both, groups=3, **more)  # type: ignore[arg-type]
+    alone = [fit_mixture(binned, start, **more) for start in starts]  # type: ignore[arg-type]
+    for name in ("means", "scales", "weights"):
+        np.testing.assert_allclose(getattr(found, name), np.concatenate([getattr(one, name) for one in alone]))
 
 
 def cd4(seed: int, share: float, shift: float = 0.0, n: int = 8_000) -> tuple[dict[str, np.ndarray], np.ndarray]:

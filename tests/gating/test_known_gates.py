@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from treg_gating.gating import hierarchy
+from treg_gating.gating import selection
 from treg_gating.gating.axes import axis_of
 from treg_gating.gating.expression import parse_expression
 from treg_gating.gating.gates import Gate, Interval, Polygon, Rectangle
@@ -81,7 +81,7 @@ def test_stretch_by_stretch_is_step_by_step(
     stretch: int,
     by_column: bool,
 ) -> None:
-    monkeypatch.setattr(hierarchy, "STRETCH", stretch)
+    monkeypatch.setattr(selection, "STRETCH", stretch)
     quick, slow = views(tube(rng, by_column), rng.random(N) < 0.9)
     found, expected = fit_sample(template, quick, batch=""), fit_sample(template, slow, batch="")
     assert 0 < len(found.rows["box"]) < len(found.rows["odd"]) < len(found.rows["bright"]) < N
@@ -97,10 +97,10 @@ def test_only_what_leads_to_known_gates_goes_through_in_stretches(
 ) -> None:
     gates = {s.population: s.method.gate for s in STEPS if isinstance(s, GateStep)}
     quick, slow = views(tube(rng, False), np.ones(N, bool))
-    known = hierarchy.known_rows(template, gates, quick)
+    known = selection.known_rows(template, gates, quick)
     assert set(known) == {"cells", "other", "bright", "dim", "odd", "box"}
-    assert hierarchy.known_rows(template, gates, slow) == {}
-    assert hierarchy.known_rows(template, {}, quick) == {}
+    assert selection.known_rows(template, gates, slow) == {}
+    assert selection.known_rows(template, {}, quick) == {}
 
 
 def test_no_events(template: GatingTemplate) -> None:

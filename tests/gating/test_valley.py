@@ -123,7 +123,7 @@ def test_too_little_data_is_refused_with_its_number(values: np.ndarray, words: s
 
 def test_density_holds_every_event_and_its_noise_is_known() -> None:
     rng = np.random.default_rng(5)
-    density = estimate_density(rng.normal(size=4_000))
+    density = estimate_density(np.sort(rng.normal(size=4_000)), np.ones(4_000))
     assert density.counts.sum() == 4_000
     assert density.smoothed.sum() == pytest.approx(4_000, rel=1e-3)
     # Poisson counts of height 100 smoothed with 3 bins: the SD that the formula gives.

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.gating.gates import Gate, HalfPlane, Interval, Mask, Polygon, Rectangle
+from treg_gating.gating.grids import from_table, key_ends, keys_of, nearly
 from treg_gating.linear_columns import Column, LinearColumns
 from treg_gating.transforms import Linear, Transform, least_float32
 
@@ -24,9 +25,7 @@ __all__ = ["Axis", "Column", "axis_of", "mask_of"]
 Indices = NDArray[np.intp]
 
 CELLS = 256  # of a screen, along each dimension; the first and the last lie outside the polygon
-KEY_BITS = 18
 CHUNK = 1 << 14  # events; what is made of them stays in the processor's cache
-BEHIND_KNOT = 16  # bits of a float32 behind those that choose the piece of a table; seven of the fraction choose it
 DOUBT = 1e-5  # gate units; more than a value from a table may err
 FEW = 20_000  # events that are not worth a screen
 _OUTSIDE, _INSIDE, _ASK = 0, 1, 2
@@ -55,16 +54,15 @@ class Axis:
         """Values in gate units, shape (len(rows),)."""
         return self.transform.apply(self.linear(rows))
 
-    def near(self, rows: Indices) -> NDArray[np.float64]:
-        """The same to within 10⁻⁶ gate units, by a table: for what is fitted, not for what decides over an event."""
+    def near(self, rows: Indices) -> NDArray[np.floating[Any]]:
+        """The same to within 10⁻⁶ gate units, by a table: for what is fitted, not for what decides over an event.
+
+        float32 where the linear values are.
+        """
         values = self.linear(rows)
-        if isinstance(self.transform, Linear) or values.dtype != np.float32:
+        if values.dtype != np.float32:
             return self.transform.apply(values)
-        result = np.empty(len(values))
-        for first in range(0, len(values), CHUNK):
-            part = slice(first, first + CHUNK)
-            result[part] = _from_table(self.transform, values[part])
-        return result
+        return values if isinstance(self.transform, Linear) else from_table(self.transform, values, np.float32)
 
     def within(self, rows: Indices, low: float, high: float) -> Mask | None:
         """Mask of the events with low ≤ value < high, asked on the linear axis; None where that is not exact."""
@@ -114,7 +112,7 @@ def _stacked(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
 
 def _beyond_line(gate: HalfPlane, axes: Mapping[str, Axis], rows: Indices) -> Mask:
     """By values from a table; events as near to the line as these may err are asked with their exact values."""
-    x, y = (axes[name].near(rows) for name in gate.dims)
+    x, y = (nearly(axes[name].transform, axes[name].linear(rows)) for name in gate.dims)
     beyond = gate.normal[0] * x + gate.normal[1] * y - gate.offset
     inside: Mask = beyond >= 0
     ask = np.flatnonzero(~(np.abs(beyond) > DOUBT))
@@ -163,17 +161,13 @@ def _asked(gate: Polygon, across: Transform, along: Transform, x: NDArray[Any], 
 
     if isinstance(across, Linear) and isinstance(along, Linear):
         return exactly(x, y)
-    near = _stacked([_nearly(across, x), _nearly(along, y)])
+    near = _stacked([nearly(across, x), nearly(along, y)])
     inside = gate.contains(near)
     with np.errstate(invalid="ignore", over="ignore"):  # infinite values
         doubtful = np.flatnonzero(_doubtful(gate, near))
     if len(doubtful):
         inside[doubtful] = exactly(x[doubtful], y[doubtful])
     return inside
-
-
-def _nearly(transform: Transform, values: NDArray[Any]) -> NDArray[np.float64]:
-    return transform.apply(values) if isinstance(transform, Linear) else _from_table(transform, values)
 
 
 def _doubtful(gate: Polygon, points: NDArray[np.float64]) -> Mask:
@@ -221,13 +215,13 @@ def _cells(
     """How the cell of a linear value is found, and by how many cells that may be wrong."""
     if isinstance(transform, Linear):
         return partial(_place, origin=origin, size=size), 1
-    exact = _key_ends(transform)
+    exact = key_ends(transform)
     ends = _place(exact, origin, size)
     neighbours = np.isfinite(exact[1:]) & np.isfinite(exact[:-1])
     neighbours[len(exact) // 2 - 1] = False  # of the largest number and minus zero
     blur = int(np.abs(np.diff(ends))[neighbours].max())
     numbers = ends.astype(np.uint8)  # so that the table stays in the processor's cache
-    return lambda values: numbers.take(_keys(values)).astype(np.intp), blur + 1
+    return lambda values: numbers.take(keys_of(values)).astype(np.intp), blur + 1
 
 
 def _place(values: NDArray[np.floating[Any]], origin: float, size: float) -> Indices:
@@ -238,42 +232,6 @@ def _place(values: NDArray[np.floating[Any]], origin: float, size: float) -> Ind
     np.minimum(number, CELLS - 1, out=number)
     cell: Indices = number.astype(np.intp)
     return cell
-
-
-def _keys(values: NDArray[np.floating[Any]]) -> NDArray[np.uint32]:
-    """The upper bits of a float32: sign, exponent and nine bits of the fraction."""
-    keys: NDArray[np.uint32] = values.view(np.uint32) >> np.uint32(32 - KEY_BITS)
-    return keys
-
-
-@lru_cache(maxsize=16)
-def _key_ends(transform: Transform) -> NDArray[np.float64]:
-    """Transformed value at the end of every key that is nearer to zero; NaN where a key is no number."""
-    ends = (np.arange(1 << KEY_BITS, dtype=np.uint32) << np.uint32(32 - KEY_BITS)).view(np.float32)
-    with np.errstate(all="ignore"):
-        return transform.apply(ends)
-
-
-def _from_table(transform: Transform, values: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Transformed values, on a straight line between neighbouring knots."""
-    knots, slopes = _knots(transform)
-    bits = np.ascontiguousarray(values).view(np.uint32)
-    piece = (bits >> np.uint32(BEHIND_KNOT)).astype(np.intp)
-    result = (bits & np.uint32((1 << BEHIND_KNOT) - 1)).astype(np.float64)
-    result *= slopes[piece]
-    result += knots[piece]
-    return result
-
-
-@lru_cache(maxsize=64)
-def _knots(transform: Transform) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Transformed value of every float32 whose last bits are zero, and its rise from one float32 to the next."""
-    bits = np.arange(1 << (32 - BEHIND_KNOT), dtype=np.uint32) << np.uint32(BEHIND_KNOT)
-    with np.errstate(all="ignore"):
-        knots = transform.apply(bits.view(np.float32))
-        slopes = np.append(np.diff(knots), 0.0) / (1 << BEHIND_KNOT)
-    slopes[~np.isfinite(slopes)] = 0.0
-    return knots, slopes
 
 
 def _answers(gate: Polygon, origin: NDArray[np.float64], size: NDArray[np.float64], blur: int) -> NDArray[np.uint8]:

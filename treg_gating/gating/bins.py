@@ -6,6 +6,7 @@ What is made of bins does not depend on the order of the events, and no event le
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,20 +36,27 @@ class Binned:
         return float(self.counts.sum())
 
 
-def bin_events(events: Array, width: float) -> Binned:
+def bin_events(events: NDArray[np.floating[Any]], width: float) -> Binned:
     """Sparse histogram of finite events, shape (n, d), with bins of `width` gate units."""
-    finite = events[np.isfinite(events).all(axis=1)]
-    cells = np.floor(finite / width).astype(np.int64)
-    low = cells.min(axis=0, initial=0)
-    spans = cells.max(axis=0, initial=0) - low + 1
-    keys = np.ravel_multi_index(tuple((cells - low).T), tuple(spans)) if len(cells) else np.zeros(0, np.int64)
+    finite = np.isfinite(events).all(axis=1)
+    cells = [np.floor(axis / width).astype(np.int64) for axis in (events if finite.all() else events[finite]).T]
+    ends = [(int(axis.min()), int(axis.max())) if len(axis) else (0, 0) for axis in cells]
+    lows, highs = np.array(ends, np.int64).T
+    spans = highs - lows + 1
+    keys = np.zeros(len(cells[0]), np.int64)
+    for axis, low, span in zip(cells, lows, spans, strict=True):
+        keys *= span
+        keys += axis
+        keys -= low
     if np.prod(spans, dtype=float) < DENSE:
         dense = np.bincount(keys)
         unique = np.flatnonzero(dense)
         counts = dense[unique]
     else:
-        unique, counts = np.unique(keys, return_counts=True)
-    corners = np.column_stack(np.unravel_index(unique, tuple(spans))) + low
+        keys.sort()
+        first = np.flatnonzero(np.diff(keys, prepend=-1))
+        unique, counts = keys[first], np.diff(first, append=len(keys))
+    corners = np.stack(np.unravel_index(unique, tuple(spans)), axis=1) + lows
     return Binned((corners + 0.5) * width, counts.astype(np.float64))
 
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
 
-__all__ = ["Density", "Peak", "estimate_density", "find_peaks", "smooth"]
+__all__ = ["Density", "Peak", "estimate_density", "find_peaks", "quantiles", "smooth"]
 
+Array = NDArray[np.float64]
 BINS = 512
 
 
@@ -51,42 +52,50 @@ class Peak:
     prominence: float
 
 
-def estimate_density(values: NDArray[np.floating[Any]], *, adjust: float = 1.0, minimum: int = 50) -> Density:
+def estimate_density(values: Array, counts: NDArray[Any], *, adjust: float = 1.0, minimum: int = 50) -> Density:
     """Kernel density on a grid of 512 bins.
 
     The bandwidth is Silverman's rule with the robust spread, min(SD, IQR / 1.349) (Silverman 1986,
     eq. 3.31); the grid spans the 0.05 to 99.95 % quantiles plus five bandwidths; events beyond it count in its ends.
 
+    Parameters
+    ----------
+    values : finite, ascending. counts : events that have each.
+
     Raises
     ------
-    GateFitError : fewer than `minimum` finite values, or no spread.
+    GateFitError : fewer than `minimum` events, or no spread.
     """
-    finite = np.asarray(values, dtype=np.float64)
-    finite = finite[np.isfinite(finite)]
-    if finite.size < minimum:
-        msg = f"{finite.size} events; at least {minimum} are needed for a density"
+    upto = np.cumsum(counts)
+    n = int(upto[-1]) if len(upto) else 0
+    if n < minimum:
+        msg = f"{n} events; at least {minimum} are needed for a density"
         raise GateFitError(msg)
-    finite.sort()  # one sort gives quantiles and counts, and is quicker than asking for either
-    bottom, q1, q3, top = _quantiles(finite, 0.0005, 0.25, 0.75, 0.9995)
-    inner = np.clip(finite, bottom, top)
-    spreads = [spread for spread in (float(inner.std()), float(q3 - q1) / 1.349) if spread > 0]
+    bottom, q1, q3, top = quantiles(values, upto, 0.0005, 0.25, 0.75, 0.9995)
+    inner = np.clip(values, bottom, top)
+    mean = float(inner @ counts) / n
+    sd = float(np.sqrt((inner - mean) ** 2 @ counts / n))
+    spreads = [spread for spread in (sd, float(q3 - q1) / 1.349) if spread > 0]
     if not spreads or not top > bottom:
-        msg = f"all events have nearly the same value ({finite[0]:g})"
+        msg = f"all events have nearly the same value ({values[0]:g})"
         raise GateFitError(msg)
-    width = adjust * 0.9 * min(spreads) * finite.size**-0.2
+    width = adjust * 0.9 * min(spreads) * n**-0.2
     low, high = bottom - 5 * width, top + 5 * width
     edges = np.linspace(low, high, BINS + 1)
-    counts = np.diff(np.searchsorted(finite, edges[1:-1]), prepend=0, append=finite.size).astype(np.float64)
+    before = np.concatenate([[0], upto])
+    binned = np.diff(before[np.searchsorted(values, edges[1:-1])], prepend=0, append=n).astype(np.float64)
     bandwidth = max(width / (edges[1] - edges[0]), 0.5)
-    return Density((edges[:-1] + edges[1:]) / 2, counts, smooth(counts, bandwidth), bandwidth)
+    return Density((edges[:-1] + edges[1:]) / 2, binned, smooth(binned, bandwidth), bandwidth)
 
 
-def _quantiles(ascending: NDArray[np.float64], *shares: float) -> NDArray[np.float64]:
-    """Quantiles of sorted values, between two neighbours on a straight line."""
-    place = np.array(shares) * (ascending.size - 1)
+def quantiles(values: Array, upto: NDArray[Any], *shares: float) -> Array:
+    """Quantiles of ascending values, `upto` each of which so many events lie; between two events on a straight line."""
+    place = np.array(shares) * (upto[-1] - 1)
     before = place.astype(np.intp)
-    after = np.minimum(before + 1, ascending.size - 1)
-    result: NDArray[np.float64] = ascending[before] + (place - before) * (ascending[after] - ascending[before])
+    lower, upper = (
+        values[np.searchsorted(upto, np.minimum(at, upto[-1] - 1), side="right")] for at in (before, before + 1)
+    )
+    result: Array = lower + (place - before) * (upper - lower)
     return result
 
 

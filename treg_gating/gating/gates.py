@@ -162,9 +162,14 @@ class Ellipse:
 
     def contains(self, events: Events) -> Mask:
         """Mask of the events inside; NaN is outside."""
-        centred = np.asarray(events, dtype=np.float64).T - np.array(self.mean)[:, None]
-        distance = (np.linalg.inv(np.array(self.covariance)) @ centred * centred).sum(axis=0)
-        inside: Mask = distance <= self.distance_square
+        inside = np.empty(len(events), dtype=bool)
+        inverse, mean = np.linalg.inv(np.array(self.covariance)), np.array(self.mean)[:, None]
+        for first in range(0, len(events), TOGETHER):
+            part = slice(first, first + TOGETHER)
+            centred = np.asarray(events[part], dtype=np.float64).T - mean
+            pulled = inverse @ centred
+            pulled *= centred
+            inside[part] = pulled.sum(axis=0) <= self.distance_square
         return inside
 
 

@@ -5,9 +5,7 @@ The only place where a GateFitError becomes a status.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -18,18 +16,13 @@ from numpy.typing import NDArray
 from treg_gating.errors import GateFitError
 from treg_gating.gating.gates import Gate
 from treg_gating.gating.landmarks import LANDMARKS, find_landmarks
-from treg_gating.gating.method import CohortMethod, FitContext
+from treg_gating.gating.method import CohortMethod, Counted, FitContext
 from treg_gating.gating.results import FittedGate, GateStatus
-from treg_gating.gating.steps import BEFORE
+from treg_gating.gating.selection import among, known_rows, select
 from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate, Rule
 from treg_gating.gating.view import EventView, Indices
 
 __all__ = ["EventView", "Walk", "apply_gates", "apply_sample", "fit_sample"]
-
-
-STRETCH = 1 << 17  # events; numpy's own time hardly counts
-THREADS = min(2, os.cpu_count() or 1)  # these gates are bound by memory; a third gains little
-FEW = 0.25  # share of a stretch
 
 
 @dataclass
@@ -58,12 +51,12 @@ def fit_sample(template: GatingTemplate, view: EventView, *, batch: str) -> Walk
             if isinstance(rule.method, CohortMethod) and context.n_events:
                 walk.summaries[f"{step.population}/{rule.name}"] = rule.method.summarise(context)
         if step.share == "landmark":
-            walk.summaries[f"{step.population}/{LANDMARKS}"] = {"peaks": find_landmarks(context.events[:, 0])}
+            walk.summaries[f"{step.population}/{LANDMARKS}"] = {"peaks": find_landmarks(*context.counted(step.dims[0]))}
         if step.learns:
             return _pending(step, "waits for the cohort", context.n_events)
         return _follow(step, step.chain, context, None)
 
-    known = {step.population: gate for step in _gate_steps(template) if (gate := _blind_gate(step)) is not None}
+    known = {step.population: gate for step in template.gate_steps if (gate := _blind_gate(step)) is not None}
     return _walk(template, view, batch, decide, known_rows(template, known, view))
 
 
@@ -88,9 +81,7 @@ def apply_sample(
     own : gates of pass 1, by population. settle : final gate from the tube's own and the cohort's.
     models : by ``population/rule``, for methods that learn.
     """
-    final = {
-        step.population: settle(step, own[step.population]) for step in _gate_steps(template) if _stands(step, own)
-    }
+    final = {step.population: settle(step, own[step.population]) for step in template.gate_steps if _stands(step, own)}
     known = {name: gate.gate for name, gate in final.items() if gate.gate is not None}
 
     def decide(step: GateStep, walk: Walk, context: FitContext) -> FittedGate:
@@ -117,10 +108,6 @@ def _stands(step: GateStep, own: Mapping[str, FittedGate]) -> bool:
         return False
     waits = any(isinstance(rule.method, CohortMethod) for rule in step.chain)
     return not waits or estimate.status in {GateStatus.FITTED, GateStatus.OVERRIDDEN}
-
-
-def _gate_steps(template: GatingTemplate) -> list[GateStep]:
-    return [step for step in template.steps if isinstance(step, GateStep)]
 
 
 def apply_gates(template: GatingTemplate, gates: Mapping[str, FittedGate], view: EventView) -> Walk:
@@ -169,55 +156,36 @@ def _walk(
     return walk
 
 
-def known_rows(template: GatingTemplate, gates: Mapping[str, Gate], view: EventView) -> dict[str, Indices]:
-    """Events of the populations that only known gates lead to, where their dimensions come in stretches.
-
-    A stretch of the tube goes through all of these gates while it is in the processor's cache.
-    """
-    steps: dict[str, GateStep] = {}
-    for step in _gate_steps(template):
-        led_to = step.parent in steps or step.parent in BEFORE
-        if led_to and step.population in gates and view.comes_in_stretches(step.dims):
-            steps[step.population] = step
-    n = len(view.root)
-    masks = {name: np.empty(n, bool) for name in steps}
-    clean = np.zeros(n, bool)
-    clean[view.clean] = True
-
-    def pass_through(first: int) -> None:
-        part = slice(first, min(first + STRETCH, n))
-        here = view.stretch(part.start, part.stop)
-        known = {"root": np.ones(part.stop - first, bool), "clean": clean[part]}
-        for name, step in steps.items():
-            known[name] = masks[name][part]
-            known[name][:] = _select_mask(gates[name], step.sign, known[step.parent], here)
-
-    with ThreadPoolExecutor(THREADS, "gates") as threads:
-        list(threads.map(pass_through, range(0, n if steps else 0, STRETCH)))
-        return dict(zip(masks, threads.map(np.flatnonzero, masks.values()), strict=True))
-
-
-def _select_mask(gate: Gate, sign: str, parent: NDArray[np.bool_], view: EventView) -> NDArray[np.bool_]:
-    """As :func:`select`, masks for indices. Unless few are in the parent, it is quicker to ask the gate of all."""
-    if np.count_nonzero(parent) < FEW * len(parent):
-        mask = np.zeros(len(parent), bool)
-        mask[select(gate, sign, np.flatnonzero(parent), view)] = True
-        return mask
-    return selected(gate, sign, view.root, view) & parent
-
-
 def _context(
     step: GateStep, view: EventView, base: Indices, parent: Indices | None, batch: str, memo: dict[Any, Any]
 ) -> FitContext:
     inside = None
     if step.fit_on != step.parent and parent is not None:
-        inside = np.isin(base, parent, assume_unique=True)
+        inside = among(parent, view).take(base)
 
-    def fetch(names: Sequence[str]) -> NDArray[np.float64]:
-        return view.values(names, base)
+    looks = _Looks(view, base)
+    source = partial(looks.fetch, step.dims)
+    return FitContext(step.dims, source, looks.fetch, None, batch, inside, memo, len(base), step.fit_on, looks)
 
-    source = partial(fetch, step.dims)
-    return FitContext(step.dims, source, fetch, None, batch, inside, memo, len(base), step.fit_on)
+
+@dataclass(frozen=True, eq=False)
+class _Looks:
+    """The events of a population, as methods ask for them."""
+
+    view: EventView
+    rows: Indices
+
+    def fetch(self, names: Sequence[str]) -> NDArray[np.floating[Any]]:
+        return self.view.values(names, self.rows)
+
+    def counted(self, name: str) -> Counted:
+        return self.view.counted(name, self.rows)
+
+    def measures(self, name: str) -> bool:
+        return name in self.view.measured
+
+    def holds(self, gate: Gate) -> NDArray[np.bool_]:
+        return self.view.inside(gate, self.rows)
 
 
 def _follow(
@@ -268,17 +236,6 @@ def _select(step: GateStep, gate: FittedGate, parent: Indices | None, walk: Walk
     walk.rows[step.population] = select(gate.gate, step.sign, parent, view)
 
 
-def select(gate: Gate, sign: str, parent: Indices, view: EventView) -> Indices:
-    """Indices of the parent's events on the side of the gate that `sign` names; NaN belongs to neither side."""
-    return parent.compress(selected(gate, sign, parent, view))
-
-
-def selected(gate: Gate, sign: str, parent: Indices, view: EventView) -> NDArray[np.bool_]:
-    """Mask of these events of the parent."""
-    inside = view.inside(gate, parent)
-    return inside if sign == "+" else ~inside & view.finite(gate.dims, parent)
-
-
 def _combine(step: CombineStep, walk: Walk, view: EventView) -> None:
     unknown = [name for name in (step.parent, *step.expression.names) if walk.rows[name] is None]
     status = GateStatus.FAILED if unknown else GateStatus.FITTED
@@ -298,9 +255,9 @@ def _combine(step: CombineStep, walk: Walk, view: EventView) -> None:
         return
 
     def mask_of(name: str) -> NDArray[np.bool_]:
-        mask = np.zeros(len(view.root), dtype=bool)
-        mask[walk.rows[name]] = True
-        return mask
+        rows = walk.rows[name]
+        assert rows is not None  # noqa: S101 (asked above)
+        return among(rows, view)
 
     inside = step.expression.evaluate(mask_of) & mask_of(step.parent)
     walk.rows[step.population] = np.flatnonzero(inside)

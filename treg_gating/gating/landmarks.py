@@ -43,10 +43,15 @@ class Landmarks:
     peaks: tuple[float, ...]
 
 
-def find_landmarks(values: NDArray[np.floating[Any]]) -> tuple[float, ...]:
-    """Positions of the two highest peaks, or the one there is, ascending; empty where there are too few events."""
+def find_landmarks(values: Values, counts: NDArray[Any]) -> tuple[float, ...]:
+    """Positions of the two highest peaks, or the one there is, ascending; empty where there are too few events.
+
+    Parameters
+    ----------
+    values, counts : as for :func:`estimate_density`.
+    """
     try:
-        density = estimate_density(values)
+        density = estimate_density(values, counts)
     except GateFitError:
         return ()
     peaks = sorted(find_peaks(density.smoothed, PROMINENCE), key=lambda peak: -peak.height)[:2]

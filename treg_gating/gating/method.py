@@ -16,11 +16,12 @@ from typing import Any, ClassVar, Protocol, get_type_hints, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.errors import InputError
+from treg_gating.errors import GateFitError, InputError
 from treg_gating.gating.gates import Gate
 
 __all__ = [
     "CohortMethod",
+    "Counted",
     "FitContext",
     "GatingMethod",
     "Learner",
@@ -30,8 +31,22 @@ __all__ = [
     "parse_arguments",
 ]
 
-Events = NDArray[np.float64]
+Events = NDArray[np.floating[Any]]  # float32 where the file has it
 Model = Mapping[str, Any]
+Counted = tuple[NDArray[np.float64], NDArray[np.int64]]  # values, and events that have each
+
+
+class Looks(Protocol):
+    """Quick looks at the events that a gate is fitted on; each tells what it can be told from a table."""
+
+    def counted(self, name: str) -> Counted:
+        """As :meth:`FitContext.counted`."""
+
+    def measures(self, name: str) -> bool:
+        """As :meth:`FitContext.measures`."""
+
+    def holds(self, gate: Gate) -> NDArray[np.bool_]:
+        """As :meth:`FitContext.holds`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +64,7 @@ class FitContext:
     inside : mask of shape (n,): which of these events are in the step's parent (all, unless the gate is fitted
         on another population than its parent).
     base : name of the population these events are.
+    looks : ways to what is asked of these events that do not fetch them; None where there are none.
     memo : shared by the steps of one tube, for what several of them would compute alike.
     size : number of these events where `source` gives them only when asked.
     """
@@ -62,6 +78,7 @@ class FitContext:
     memo: dict[Any, Any] = field(default_factory=dict)
     size: int | None = None
     base: str = ""
+    looks: Looks | None = None
 
     @cached_property
     def events(self) -> Events:
@@ -72,6 +89,28 @@ class FitContext:
     def n_events(self) -> int:
         """Number of these events."""
         return len(self.events) if self.size is None else self.size
+
+    def counted(self, name: str) -> Counted:
+        """Finite values of a dimension, ascending, to within 2 · 10⁻⁴ gate units, and how many events have each."""
+        if self.looks is not None:
+            return self.looks.counted(name)
+        values = np.sort(self.fetch((name,))[:, 0].astype(np.float64))
+        values = values[np.isfinite(values)]
+        return values, np.ones(len(values), np.int64)
+
+    def measures(self, name: str) -> bool:
+        """Whether the tube has this dimension."""
+        if self.looks is not None:
+            return self.looks.measures(name)
+        try:
+            self.fetch((name,))
+        except GateFitError:
+            return False
+        return True
+
+    def holds(self, gate: Gate) -> NDArray[np.bool_]:
+        """Mask of the events that a gate contains."""
+        return self.looks.holds(gate) if self.looks is not None else gate.contains(self.fetch(gate.dims))
 
     def with_model(self, model: Model | None) -> FitContext:
         """The same events beside what the cohort taught."""

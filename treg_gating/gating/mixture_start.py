@@ -11,6 +11,8 @@ Fails: where most events are of the population sought, so that the mode is not t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,12 +25,12 @@ __all__ = [
     "split_sides",
     "spread_seeds",
     "standing_out",
-    "start_mixture",
     "structured_start",
 ]
 
 Array = NDArray[np.float64]
 STEP = 0.02  # gate units
+TRIES = 6
 SMOOTHING = 2.0  # bins
 ONE_SD = 0.683  # of a half normal lies within one SD of its mode
 STANDS_OUT = 2.0  # spreads
@@ -117,33 +119,35 @@ def _covariance(points: Array, counts: Array, floor: float) -> Array:
     return np.asarray(covariance + floor**2 * np.eye(d))
 
 
-def start_mixture(data: Binned, size: int, nu: float, *, floor: float, tie: float = 0.0, seed: int = 0) -> Mixture:
-    """k-means++ start and a short EM; the same for the same data and seed."""
-    rng = np.random.default_rng(seed)
-    centre = data.counts @ data.points / data.total
-    spread = np.asarray(np.cov(data.points.T, aweights=data.counts), dtype=np.float64)
-    spread = spread.reshape(data.points.shape[1], -1)
-    means = spread_seeds(data, size, rng, centre, np.asarray(np.linalg.inv(spread), dtype=np.float64))
-    scales = np.repeat(spread[None] / max(size, 2), size, axis=0)
-    start = Mixture(means, scales, np.full(size, 1 / size), nu)
-    return fit_mixture(data, start, floor=floor, tie=tie, iterations=20, tolerance=1e-4)
-
-
-def best_mixture(
-    data: Binned, size: int, nu: float, *, floor: float, tries: int = 4, rough: Binned | None = None
-) -> Mixture:
-    """Of several starts the one with the best likelihood, fitted to the end.
+def best_mixture(levels: Sequence[Binned], size: int, nu: float, *, floor: float, tries: int = TRIES) -> Mixture:
+    """Of several k-means++ starts the one with the best likelihood after a short EM, fitted to the end.
 
     Parameters
     ----------
-    rough : the same events in fewer bins, enough to tell a good start from a bad one and to come near its end.
+    levels : the same events in ever more bins: the first are enough to tell a good start from a bad one, the others to
+        come nearer to the end.
     """
-    rough = rough or data
-    starts = [start_mixture(rough, size, nu, floor=floor, seed=seed) for seed in range(tries)]
-    best = max(starts, key=lambda one: float(rough.counts @ expectation(one, rough.points)[2]))
-    if rough is not data:
-        best = fit_mixture(rough, best, floor=floor)
-    return fit_mixture(data, best, floor=floor)
+    first = levels[0]
+    tried = fit_mixture(
+        first, _spread_starts(first, size, nu, tries), floor=floor, iterations=20, tolerance=1e-4, groups=tries
+    )
+    parts = [slice(begin, begin + size) for begin in range(0, tries * size, size)]
+    apart = [Mixture(tried.means[part], tried.scales[part], tried.weights[part], nu) for part in parts]
+    best = max(apart, key=lambda one: float(first.counts @ expectation(one, first.points)[2]))
+    for data in levels:
+        best = fit_mixture(data, best, floor=floor)
+    return best
+
+
+def _spread_starts(data: Binned, size: int, nu: float, tries: int) -> Mixture:
+    """Mixtures that begin at k-means++ seeds, one behind the other; the same for the same data."""
+    centre = data.counts @ data.points / data.total
+    spread = np.asarray(np.cov(data.points.T, aweights=data.counts), dtype=np.float64)
+    spread = spread.reshape(data.points.shape[1], -1)
+    metric = np.asarray(np.linalg.inv(spread), dtype=np.float64)
+    means = [spread_seeds(data, size, np.random.default_rng(seed), centre, metric) for seed in range(tries)]
+    scales = np.repeat(spread[None] / max(size, 2), tries * size, axis=0)
+    return Mixture(np.concatenate(means), scales, np.full(tries * size, 1 / size), nu)
 
 
 def spread_seeds(data: Binned, size: int, rng: np.random.Generator, first: Array, metric: Array) -> Array:

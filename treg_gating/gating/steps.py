@@ -155,6 +155,11 @@ class GatingTemplate:
         return self
 
     @property
+    def gate_steps(self) -> tuple[GateStep, ...]:
+        """The steps that are gates."""
+        return tuple(step for step in self.steps if isinstance(step, GateStep))
+
+    @property
     def primary(self) -> Endpoint:
         """The primary endpoint."""
         return next(endpoint for endpoint in self.endpoints if endpoint.primary)

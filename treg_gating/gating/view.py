@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,9 @@ from numpy.typing import NDArray
 from treg_gating.errors import GateFitError
 from treg_gating.gating.axes import Axis, mask_of
 from treg_gating.gating.gates import Gate
+from treg_gating.gating.grids import counted, placed
+from treg_gating.gating.method import Counted
+from treg_gating.transforms import Linear
 
 __all__ = ["EventView", "Indices"]
 
@@ -39,7 +44,7 @@ class EventView:
         self,
         n_events: int,
         clean: NDArray[np.bool_],
-        column: Callable[[str, Indices], NDArray[np.float64]],
+        column: Callable[[str, Indices], NDArray[np.floating[Any]]],
         measured: Sequence[str],
         axes: Mapping[str, Axis] | None = None,
     ) -> None:
@@ -49,7 +54,8 @@ class EventView:
         self._column = column
         self._axes = axes or {}
         self._of: int | None = None  # events in the tube, where this is a stretch of it
-        self._recent: OrderedDict[str, tuple[Indices, NDArray[np.float64]]] = OrderedDict()
+        self._remembering = Lock()  # several threads ask
+        self._recent: OrderedDict[str, tuple[Indices, NDArray[np.floating[Any]]]] = OrderedDict()
 
     @classmethod
     def of_axes(cls, n_events: int, clean: NDArray[np.bool_], axes: Mapping[str, Axis]) -> EventView:
@@ -71,17 +77,18 @@ class EventView:
         view._of = len(self.root)
         return view
 
-    def values(self, dims: Sequence[str], rows: Indices) -> NDArray[np.float64]:
+    def values(self, dims: Sequence[str], rows: Indices) -> NDArray[np.floating[Any]]:
         """Shape (len(rows), len(dims)); GateFitError where a dimension is not measured."""
         for name in dims:
             if name not in self.measured:
                 msg = f"{name} is not measured in this tube"
                 raise GateFitError(msg)
-        return np.stack([self._transformed(name, rows) for name in dims]).T  # columns lie together in memory
+        columns = [self._transformed(name, rows) for name in dims]
+        return columns[0][:, None] if len(columns) == 1 else np.stack(columns).T  # columns lie together in memory
 
     def exact(self, name: str, rows: Indices) -> NDArray[np.float64]:
         """One dimension as the gates' definitions want it, shape (len(rows),)."""
-        return self._axes[name].values(rows) if name in self._axes else self._transformed(name, rows)
+        return self._axes[name].values(rows) if name in self._axes else np.asarray(self._transformed(name, rows), float)
 
     def inside(self, gate: Gate, rows: Indices) -> NDArray[np.bool_]:
         """Mask of the events that the gate contains."""
@@ -96,14 +103,29 @@ class EventView:
             mask &= np.isfinite(self._axes[name].linear(rows) if name in self._axes else self._transformed(name, rows))
         return mask
 
-    def _known(self, name: str, rows: Indices) -> bool:
-        return name in self._recent and self._recent[name][0] is rows
+    def counted(self, name: str, rows: Indices) -> Counted:
+        """One dimension's finite values, ascending and right to 2 · 10⁻⁴ gate units, and how many events have each."""
+        if name in self._axes:
+            axis = self._axes[name]
+            return counted(axis.transform, axis.linear(rows))
+        return counted(Linear(), self.values((name,), rows)[:, 0].astype(np.float64))
 
-    def _transformed(self, name: str, rows: Indices) -> NDArray[np.float64]:
+    def placed(self, name: str, rows: Indices, low: float, high: float, cells: int) -> NDArray[np.intp]:
+        """Number of the cell of each finite value among `cells` from `low` to `high`; beyond them, the outermost."""
+        if name in self._axes:
+            axis = self._axes[name]
+            return placed(axis.transform, axis.linear(rows), low, high, cells)
+        return placed(Linear(), self.values((name,), rows)[:, 0], low, high, cells)
+
+    def _transformed(self, name: str, rows: Indices) -> NDArray[np.floating[Any]]:
         """One dimension in gate units; the last ones are remembered, because a gate is fitted, then asked."""
-        if not self._known(name, rows):
-            self._recent[name] = rows, self._column(name, rows)
-        self._recent.move_to_end(name)
-        if len(self._recent) > REMEMBERED:
-            self._recent.popitem(last=False)
-        return self._recent[name][1]
+        with self._remembering:
+            known, values = self._recent.get(name, (None, None))
+        if known is not rows or values is None:
+            values = self._column(name, rows)
+        with self._remembering:
+            self._recent[name] = rows, values
+            self._recent.move_to_end(name)
+            if len(self._recent) > REMEMBERED:
+                self._recent.popitem(last=False)
+        return values

@@ -31,12 +31,12 @@ class ChannelScores:
 
     Parameters
     ----------
-    keys : coarse level of every event's value, shape (n,), in order of time.
+    keys : coarse level of every event's value, shape (n,), in order of time; as indices, which tables take at once.
     shift : by level, score of a shift, per decade. information : its mean square over the tube.
     rank : by level, mid-rank of the value among all events, from −0.5 to 0.5.
     """
 
-    def __init__(self, keys: NDArray[np.uint16], shift: Values, information: float, rank: Values) -> None:
+    def __init__(self, keys: Rows, shift: Values, information: float, rank: Values) -> None:
         self._keys, self._shift, self._rank, self.information = keys, shift, rank, information
 
     def shifts(self, rows: Rows, edges: Rows) -> Values:
@@ -62,7 +62,7 @@ def channel_scores(values: NDArray[np.floating[Any]]) -> ChannelScores | None:
     values : of the events to look at, shape (n,), in order of time.
     """
     bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
-    keys = (bits >> np.uint32(_SHIFT)).astype(np.uint16)
+    keys = (bits >> np.uint32(_SHIFT)).astype(np.intp)
     counts = np.bincount(keys, minlength=_LEVELS)
     levels = np.flatnonzero(counts)
     middle = ((levels.astype(np.uint32) << np.uint32(_SHIFT)) | np.uint32(1 << (_SHIFT - 1))).view(np.float32)

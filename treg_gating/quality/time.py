@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from treg_gating.quality.scores import ChannelScores, channel_scores
 from treg_gating.sample import Sample
+from treg_gating.threads import side_by_side
 
 __all__ = ["TimeQuality", "assess_time"]
 
@@ -24,6 +25,7 @@ Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]
 Found = tuple[float, float, str]  # first and last second, cause
 Followed = dict[str, dict[str, ChannelScores]]  # by kind of light, by channel
+_Seen = tuple[float, Values, Values]  # of a channel: its information; shift and mean rank of each stretch
 
 MIN_EVENTS = 1_200  # below it a tube is too short to be compared with itself
 MAX_STRETCHES = 600
@@ -39,6 +41,7 @@ OWN_RUN = 3  # stretches; the many traces of single channels are not all quiet
 OWN_RANK = 0.15  # mean rank of one channel; 0.5 is all above the tube's largest value
 RATE_FACTOR = 2.5  # of the rate around it
 RATE_LONGEST = 0.2  # share of the events: a rate that stays longer was chosen so
+CHUNK = 1 << 12  # events
 TICKS = 10  # a stretch must last so many steps of the clock for its rate to be known
 
 
@@ -102,25 +105,27 @@ def assess_time(sample: Sample, channels: Sequence[str], usable: Mask) -> TimeQu
     clock = next((channel.name for channel in sample.channels if channel.is_time), None)
     if clock is None:
         return TimeQuality(everything, "no Time channel")
-    ticks = np.asarray(sample.column(clock), dtype=np.float64)
+    ticks = np.ascontiguousarray(sample.column(clock))
     if not np.isfinite(ticks).all() or ticks.size == 0 or ticks.min() == ticks.max():
         return TimeQuality(everything, "the Time channel says nothing")
-    seconds, notes = _unwrapped(ticks)
+    ordered = bool((ticks[1:] >= ticks[:-1]).all())
+    seconds, notes = (ticks, ()) if ordered else _unwrapped(ticks.astype(np.float64))
     rows = np.flatnonzero(usable)
     if len(rows) < MIN_EVENTS:
         return TimeQuality(everything, f"{len(rows)} events are too few (limit {MIN_EVENTS})", notes=notes)
-    if (np.diff(seconds[rows]) < 0).any():
+    if not ordered and (np.diff(seconds[rows]) < 0).any():
         rows = rows[np.argsort(seconds[rows], kind="stable")]
     every = max(1, len(rows) // ENOUGH_EVENTS)
     followed = _followed(sample, channels, rows[::every])
     if not any(followed.values()):
         return TimeQuality(everything, "no channel to follow over time", notes=notes)
-    found, timeline = _search(np.append(seconds[rows[::every]], seconds[rows[-1]]), followed)
+    found, timeline = _search(np.append(seconds[rows[::every]], seconds[rows[-1]]).astype(np.float64), followed)
     timeline["rate"] *= every
     found = _joined(found)
     kept = everything
     for first, last, _ in found:
-        kept &= (seconds < first) | (seconds >= last)
+        exact = np.asarray(seconds, dtype=np.float64)  # as the ends of the stretches are
+        kept &= (exact < first) | (exact >= last)
     middle = (timeline["seconds"][1:] + timeline["seconds"][:-1]) / 2
     timeline["removed"] = np.any([(middle >= a) & (middle < b) for a, b, _ in found] or [middle < -np.inf], axis=0)
     return TimeQuality(
@@ -145,12 +150,19 @@ def _unwrapped(seconds: Values) -> tuple[Values, tuple[str, ...]]:
 def _followed(sample: Sample, channels: Sequence[str], rows: Rows) -> Followed:
     """Scores by kind of light and by channel."""
     kinds: Followed = {"fluorescence": {}, "scatter": {}}
-    events = sample.events.take(rows, axis=0)  # once, and not channel by channel: a file's events lie one by one
-    for at, channel in enumerate(sample.channels):
-        other_part = channel.is_scatter and channel.name.upper().endswith(("-H", "-W"))
-        if channel.name not in channels or channel.is_time or other_part:
-            continue
-        scores = channel_scores(events[:, at])
+    wanted = [
+        (at, channel)
+        for at, channel in enumerate(sample.channels)
+        if channel.name in channels
+        and not channel.is_time
+        and not (channel.is_scatter and channel.name.upper().endswith(("-H", "-W")))
+    ]
+    columns = np.empty((len(wanted), len(rows)), sample.events.dtype)
+    for first in range(0, len(rows), CHUNK):  # a file's events lie one by one: each is met once
+        events = sample.events.take(rows[first : first + CHUNK], axis=0)
+        for row, (at, _) in enumerate(wanted):
+            columns[row, first : first + CHUNK] = events[:, at]
+    for (_, channel), scores in zip(wanted, side_by_side(channel_scores, list(columns)), strict=True):
         if scores is not None:
             kinds["scatter" if channel.is_scatter else "fluorescence"][channel.name] = scores
     return kinds
@@ -172,11 +184,12 @@ def _search(times_and_end: Values, followed: Followed) -> tuple[list[Found], dic
         edges = np.linspace(0, len(rows), count + 1).astype(np.intp)
         times = ascending[rows][edges[:-1]]
         times = np.append(times, end if rows[-1] == len(ascending) - 1 else np.nextafter(ascending[rows[-1]], np.inf))
-        common = {kind: _common(scores, rows, edges) for kind, scores in followed.items() if scores}
+        seen = {kind: _seen(scores, rows, edges) for kind, scores in followed.items() if scores}
+        common = {kind: _common(here) for kind, here in seen.items()}
         rate, trace = _rate(ascending[rows], edges)
         if not timeline:
             timeline = {"seconds": times, "rate": rate, **common}
-        traces = [*_traces(common, followed, rows, edges), *([] if trace is None else [trace])]
+        traces = [*_traces(common, seen), *([] if trace is None else [trace])]
         for run in _runs(_disturbed(traces, count)):
             found.append((float(times[run.start]), float(times[run.stop]), _cause(run, traces)))
             alive &= (ascending < found[-1][0]) | (ascending >= found[-1][1])
@@ -207,20 +220,26 @@ def _joined(found: Sequence[Found]) -> list[Found]:
     return joined
 
 
-def _common(scores: Mapping[str, ChannelScores], rows: Rows, edges: Rows) -> Values:
+def _seen(scores: Mapping[str, ChannelScores], rows: Rows, edges: Rows) -> dict[str, _Seen]:
+    def look(one: ChannelScores) -> _Seen:
+        return one.information, one.shifts(rows, edges), one.ranks(rows, edges)
+
+    return dict(zip(scores, side_by_side(look, list(scores.values())), strict=True))
+
+
+def _common(seen: Mapping[str, _Seen]) -> Values:
     """Shift that all channels share, weighted by what each of them knows of it; its own middle is zero."""
-    weights = np.array([score.information for score in scores.values()])
-    shifts = np.array([score.shifts(rows, edges) for score in scores.values()])
+    weights = np.array([information for information, _, _ in seen.values()])
+    shifts = np.array([shift for _, shift, _ in seen.values()])
     values: Values = weights @ shifts / weights.sum()
     return _smooth(values - np.median(values))
 
 
-def _traces(common: Mapping[str, Values], followed: Followed, rows: Rows, edges: Rows) -> list[_Trace]:
+def _traces(common: Mapping[str, Values], seen: Mapping[str, Mapping[str, _Seen]]) -> list[_Trace]:
     traces = [_Trace(f"all {kind}", values, _limit(values, COMMON_SHIFT)) for kind, values in common.items()]
-    for name, score in [item for scores in followed.values() for item in scores.items()]:
-        shift, rank = score.shifts(rows, edges), score.ranks(rows, edges)
+    for name, (information, shift, rank) in [item for here in seen.values() for item in here.items()]:
         shift, rank = _smooth(shift - np.median(shift)), _smooth(rank - np.median(rank))
-        own = max(OWN_SHIFT, OWN_SPREAD / float(np.sqrt(score.information)))
+        own = max(OWN_SHIFT, OWN_SPREAD / float(np.sqrt(information)))
         traces.append(_Trace(name, shift, _limit(shift, own), shortest=OWN_RUN))
         traces.append(_Trace(name, rank, _limit(rank, OWN_RANK), "of its rank", OWN_RUN))
     return traces
@@ -238,8 +257,9 @@ def _noise(values: Values) -> float:
 
 def _smooth(values: Values) -> Values:
     """Running median of three: it takes out single stretches and keeps edges where they are."""
-    padded = np.concatenate([values[:1], values, values[-1:]])
-    result: Values = np.median(np.stack([padded[:-2], padded[1:-1], padded[2:]]), axis=0)
+    before, after = np.concatenate([values[:1], values[:-1]]), np.concatenate([values[1:], values[-1:]])
+    low, high = np.minimum(before, after), np.maximum(before, after)
+    result: Values = np.minimum(np.maximum(values, low), high)
     return result
 
 

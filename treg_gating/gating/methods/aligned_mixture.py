@@ -141,10 +141,9 @@ class AlignedMixture:
     def summarise(self, context: FitContext) -> Mapping[str, Any]:
         """Sparse histogram of this tube."""
         columns = self._measured(context)
-        events = context.fetch(columns)
-        key = (self.bin, columns, len(events), context.base)
+        key = (self.bin, columns, context.n_events, context.base)
         if key not in context.memo:  # two steps that learn the same from the same events look at them once
-            context.memo[key] = bin_events(events, self.bin)
+            context.memo[key] = bin_events(context.fetch(columns), self.bin)
         binned: Binned = context.memo[key]
         return {"columns": list(columns), "points": binned.points, "counts": binned.counts}
 
@@ -261,7 +260,7 @@ class AlignedMixture:
         return MethodFit(HalfPlane(context.dims, (x, y), offset), reason, (error,), caution)
 
     def _cut(self, context: FitContext, placed: _Placed) -> MethodFit:
-        events = context.fetch(placed.columns)
+        events = context.fetch(placed.columns).astype(np.float64)
         events = events if context.inside is None else events[context.inside]
         events = events[np.isfinite(events).all(axis=1)]
         expected, at = placed.total, placed.columns.index(context.dims[0])
@@ -273,14 +272,7 @@ class AlignedMixture:
 
     def _measured(self, context: FitContext) -> tuple[str, ...]:
         """Columns of this tube: the gate's markers, and the context that is stained."""
-        columns = list(self.markers)
-        for name in self.context:
-            try:
-                context.fetch((name,))
-            except GateFitError:
-                continue
-            columns.append(name)
-        return tuple(columns)
+        return (*self.markers, *filter(context.measures, self.context))
 
 
 def _caution(placed: _Placed, model: Mapping[str, Any]) -> str:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
 from treg_gating.gating.bins import Binned, merged
-from treg_gating.gating.density import estimate_density, find_peaks
-from treg_gating.gating.gates import Ellipse
-from treg_gating.gating.method import FitContext, MethodFit, argument
+from treg_gating.gating.density import estimate_density, find_peaks, quantiles
+from treg_gating.gating.gates import Ellipse, Interval
+from treg_gating.gating.method import Counted, FitContext, MethodFit, argument
 from treg_gating.gating.mixture import expectation
 from treg_gating.gating.mixture_start import best_mixture
 
 __all__ = ["MixtureEllipse"]
 
 BIN = 0.05  # spreads
+LEVELS = (8, 4, 2)  # bins, along each axis, that are one while the mixture is sought, then fitted
 REACH = 160  # bins from the centre
+CHUNK = 1 << 14  # events; what is made of them stays in the processor's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +58,18 @@ class MixtureEllipse:
         """Ellipse on the step's two dimensions."""
         from scipy.stats import f as f_distribution
 
-        events = context.events
-        finite = int(np.isfinite(events).all(axis=1).sum())
+        columns = [context.fetch((name,))[:, 0] for name in context.dims]
+        finite = int(np.logical_and(*map(np.isfinite, columns)).sum())
         if finite < self.minimum:
             msg = f"{finite} events; at least {self.minimum} are needed"
             raise GateFitError(msg)
-        centre, spread = _centre_and_spread(events)
-        cell = _cells(events, centre, spread)
+        centre, spread = _centre_and_spread([context.counted(name) for name in context.dims])
+        cell = _cells(columns, centre, spread)
         binned = _binned(cell)
-        mixture = best_mixture(
-            merged(binned, 2 * BIN), self.components, self.nu, floor=BIN, rough=merged(binned, 4 * BIN)
-        )
+        levels = [merged(binned, cells * BIN) for cells in LEVELS]
+        mixture = best_mixture(levels, self.components, self.nu, floor=BIN)
         bright, how = self._bright(context)
-        target = _binned(cell[bright])
+        target = binned if bright is None else _binned(cell[bright])
         target = target if target.total >= 50 else binned
         k = _component_of(target, mixture.size, expectation(mixture, target.points)[0], mixture.scales, how)
         mean = centre + spread * mixture.means[k]
@@ -84,31 +86,24 @@ class MixtureEllipse:
         reason = f"component with {100 * share:.0f} % of the events, chosen by {how}"
         return MethodFit(gate, reason, (float(error[0]), float(error[1])))
 
-    def _bright(self, context: FitContext) -> tuple[NDArray[np.bool_], str]:
-        """Events of the highest peak region of the seed marker, and how they were found."""
-        everything = np.ones(len(context.events), dtype=bool)
+    def _bright(self, context: FitContext) -> tuple[NDArray[np.bool_] | None, str]:
+        """Events of the highest peak region of the seed marker (None: all events), and how they were found."""
         if not self.seed:
-            return everything, "density"
-        try:
-            values = context.fetch((self.seed,))[:, 0]
-        except GateFitError:
-            return everything, f"density ({self.seed} is not stained)"
-        density = estimate_density(values, minimum=self.minimum)
+            return None, "density"
+        if not context.measures(self.seed):
+            return None, f"density ({self.seed} is not stained)"
+        density = estimate_density(*context.counted(self.seed), minimum=self.minimum)
         peaks = find_peaks(density.smoothed, 0.05)
         if len(peaks) < 2:
-            return everything, f"density ({self.seed} shows one peak)"
+            return None, f"density ({self.seed} shows one peak)"
         left, right = peaks[-2].index, peaks[-1].index
         cut = density.centres[left + int(np.argmin(density.smoothed[left : right + 1]))]
-        return values >= cut, f"{self.seed}-bright events"
+        return context.holds(Interval((self.seed,), float(cut))), f"{self.seed}-bright events"
 
 
-def _centre_and_spread(events: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    quartiles = np.empty((3, events.shape[1]))
-    for at, values in enumerate(events.T):
-        ascending = np.sort(values.astype(np.float32))  # what is no number comes last
-        n = int(np.isfinite(values).sum())
-        quartiles[:, at] = ascending[[n // 4, n // 2, 3 * n // 4]]
-    q1, centre, q3 = quartiles
+def _centre_and_spread(columns: Sequence[Counted]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    quartiles = np.array([quantiles(values, np.cumsum(counts), 0.25, 0.5, 0.75) for values, counts in columns])
+    q1, centre, q3 = quartiles.T
     spread = (q3 - q1) / 1.349
     if not (spread > 0).all():
         msg = "all events have nearly the same value on a dimension"
@@ -116,24 +111,30 @@ def _centre_and_spread(events: NDArray[np.float64]) -> tuple[NDArray[np.float64]
     return centre, spread
 
 
-def _cells(events: NDArray[np.float64], centre: NDArray[np.float64], spread: NDArray[np.float64]) -> NDArray[np.intp]:
+def _cells(
+    columns: Sequence[NDArray[np.floating[Any]]], centre: NDArray[np.float64], spread: NDArray[np.float64]
+) -> NDArray[np.int32]:
     """Number of each event's cell on a grid about the centre; 0 beyond it.
 
     Saturated and far-off events say nothing of a cloud.
     """
-    cell, outside = np.zeros(len(events), dtype=np.intp), np.zeros(len(events), dtype=bool)
-    for values, middle, width in zip(events.T, centre, spread, strict=True):
-        place = (values - middle) / (width * BIN) + REACH
-        inside = (place >= 0) & (place < 2 * REACH)
-        outside |= ~inside
-        cell *= 2 * REACH
-        cell += np.where(inside, place, 0).astype(np.intp)
-    cell += 1
-    cell[outside] = 0
+    cell = np.empty(len(columns[0]), np.int32)
+    for first in range(0, len(cell), CHUNK):
+        part = slice(first, first + CHUNK)
+        here, outside = np.zeros_like(cell[part]), np.zeros(len(cell[part]), dtype=bool)
+        for values, middle, width in zip(columns, centre, spread, strict=True):
+            place = values[part] / values.dtype.type(width * BIN) + values.dtype.type(REACH - middle / (width * BIN))
+            inside = (place >= 0) & (place < 2 * REACH)
+            outside |= ~inside
+            here *= 2 * REACH
+            here += np.where(inside, place, 0).astype(np.int32)
+        here += 1
+        here[outside] = 0
+        cell[part] = here
     return cell
 
 
-def _binned(cell: NDArray[np.intp]) -> Binned:
+def _binned(cell: NDArray[np.int32]) -> Binned:
     """The events on the grid, in spreads from the centre."""
     counts = np.bincount(cell, minlength=2)[1:]
     known = np.flatnonzero(counts)

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from treg_gating.errors import GateFitError
-from treg_gating.gating.density import estimate_density
+from treg_gating.gating.density import estimate_density, quantiles
 from treg_gating.gating.gates import Interval
 from treg_gating.gating.method import FitContext, MethodFit, argument
 
@@ -40,15 +40,16 @@ class NegativePeak:
 
     def fit(self, context: FitContext) -> MethodFit:
         """Interval [mode + k SD, ∞)."""
-        values = context.events[:, 0]
-        values = values[np.isfinite(values)]
-        density = estimate_density(values, adjust=self.adjust, minimum=self.minimum)
+        values, counts = context.counted(context.dims[0])
+        density = estimate_density(values, counts, adjust=self.adjust, minimum=self.minimum)
         mode = float(density.centres[int(np.argmax(density.smoothed))])
-        below = mode - values[values < mode]
-        if below.size < self.minimum / 4:
-            msg = f"{below.size} events below the mode at {mode:.3f}; at least {self.minimum // 4} are needed"
+        half = np.searchsorted(values, mode)
+        upto = np.cumsum(counts[:half])
+        n = int(upto[-1]) if half else 0
+        if n < self.minimum / 4:
+            msg = f"{n} events below the mode at {mode:.3f}; at least {self.minimum // 4} are needed"
             raise GateFitError(msg)
-        spread = float(np.quantile(below, 0.6827))
-        error = float(np.hypot(spread / np.sqrt(below.size), self.k * spread / np.sqrt(2 * below.size)))
+        spread = mode - float(quantiles(values[:half], upto, 1 - 0.6827)[0])
+        error = float(np.hypot(spread / np.sqrt(n), self.k * spread / np.sqrt(2 * n)))
         reason = f"negative peak at {mode:.3f}, SD {spread:.3f} from its lower half, + {self.k:g} SD"
         return MethodFit(Interval(context.dims, low=mode + self.k * spread), reason, (error,))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -48,10 +49,9 @@ class Quadrant:
     def fit(self, context: FitContext) -> MethodFit:
         """Rectangle with two bounds; GateFitError where a dimension has no acceptable valley."""
         cuts, errors, reasons = [], [], []
-        for at, name in enumerate(context.dims):
-            column = context.events[:, [at]]
+        for name in context.dims:
             try:
-                fit = self._valley().fit(FitContext((name,), column, context.fetch))
+                fit = self._valley().fit(replace(context, dims=(name,), source=partial(context.fetch, (name,))))
             except GateFitError as error:
                 msg = f"{name}: {error}"
                 raise GateFitError(msg) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,11 @@ from treg_gating.gating.method import FitContext, MethodFit, argument
 __all__ = ["SingletBand"]
 
 Values = NDArray[np.float64]
+Events = NDArray[np.floating[Any]]
 
 ITERATIONS = 30
-STEPS, FARTHEST = 500, 4  # cells per median of height / area; medians behind which all are one cell
-BEHIND_OCTAVE = 49  # bits of a float64 behind exponent and three of the fraction: eight cells of area an octave
+STEPS, FARTHEST = 500, 4  # cells per median of height / area; medians behind which nothing is looked at
+BEHIND_OCTAVE = 20  # bits of a float32 behind exponent and three of the fraction: eight cells of area an octave
 HUBER_K = 1.345  # 95 % efficiency for normal residuals (Huber 1964)
 
 
@@ -49,17 +50,19 @@ class SingletBand:
         """Polygon with four corners over the positive range of the area."""
         from scipy.special import ndtri
 
-        area, height = context.events[:, 0], context.events[:, 1]
+        area, height = (context.fetch((name,))[:, 0] for name in context.dims)
         usable = np.isfinite(area) & np.isfinite(height) & (area > 0) & (height > 0)
-        if usable.sum() < self.minimum:
-            msg = f"{int(usable.sum())} events with positive area and height; at least {self.minimum} are needed"
+        if not usable.all():
+            area, height = area[usable], height[usable]
+        if len(area) < self.minimum:
+            msg = f"{len(area)} events with positive area and height; at least {self.minimum} are needed"
             raise GateFitError(msg)
-        intercept, slope, spread = _huber(area[usable], height[usable])
+        intercept, slope, spread = _huber(area, height)
         if not (slope > 0 and spread > 0):
             msg = f"height does not rise with area (slope {slope:.3g}, spread {spread:.3g})"
             raise GateFitError(msg)
         z = float(ndtri(0.5 + self.level / 2))
-        left, right = 0.0, float(area[usable].max()) * 1.01
+        left, right = 0.0, float(area.max()) * 1.01
         corners = [
             (left, intercept + (slope - z * spread) * left),
             (right, intercept + (slope - z * spread) * right),
@@ -70,13 +73,13 @@ class SingletBand:
         return MethodFit(Polygon(context.dims, tuple(corners)), reason)
 
 
-def _huber(area: Values, height: Values) -> tuple[float, float, float]:
+def _huber(area: Events, height: Events) -> tuple[float, float, float]:
     """Intercept, slope, and robust SD of the residuals divided by area.
 
     The line is fitted to cells of events that are nearly alike; the SD, which a cell would blur, is that of the events.
     """
-    inverse, ratio = 1 / area, height / area
-    x, y, counts = _cells(area, inverse, ratio)
+    ratio = height / area
+    x, y, counts = _cells(area, ratio)
     weight, scale, intercept, slope = counts, 0.0, 0.0, 0.0
     for _ in range(ITERATIONS):
         centre = np.average(x, weights=weight)
@@ -89,24 +92,31 @@ def _huber(area: Values, height: Values) -> tuple[float, float, float]:
         if scale <= 0 or abs(scale - before) < 1e-6 * scale:
             break
         weight = counts * np.minimum(1.0, HUBER_K * scale / np.maximum(residual, 1e-300))
-    inverse *= intercept
-    ratio -= inverse
-    ratio -= slope
-    return intercept, slope, 1.4826 * _middle(np.abs(ratio, out=ratio))
+    residual = intercept / area
+    residual += slope
+    residual -= ratio
+    return intercept, slope, 1.4826 * _middle(np.abs(residual, out=residual))
 
 
-def _cells(area: Values, inverse: Values, ratio: Values) -> tuple[Values, Values, Values]:
-    """Cells of nearly one area and one ratio of height to area: means of 1 / area and of the ratio, and the events."""
-    steps = np.minimum(ratio * (STEPS / _middle(ratio)), FARTHEST * STEPS).astype(np.intp)
-    octave = np.ascontiguousarray(area).view(np.int64) >> BEHIND_OCTAVE
-    cell = (octave - octave.min()) * (FARTHEST * STEPS + 1) + steps
-    counts = np.bincount(cell)
+def _cells(area: Events, ratio: Events) -> tuple[Values, Values, Values]:
+    """Cells of nearly one area and one ratio of height to area: their middles (1 / area, ratio), and the events."""
+    step = _middle(ratio) / STEPS
+    octave = area.astype(np.float32).view(np.int32) >> BEHIND_OCTAVE
+    lowest = int(octave.min())
+    octave -= lowest
+    octave *= FARTHEST * STEPS + 1
+    octave += np.minimum(ratio / ratio.dtype.type(step), FARTHEST * STEPS).astype(np.int32)
+    counts = np.bincount(octave)
     known = np.flatnonzero(counts)
-    n = counts[known].astype(np.float64)
-    return np.bincount(cell, inverse)[known] / n, np.bincount(cell, ratio)[known] / n, n
+    octave, steps = np.divmod(known, FARTHEST * STEPS + 1)
+    near = steps < FARTHEST * STEPS
+    known, octave, steps = known[near], octave[near], steps[near]
+    edges = (np.stack([octave, octave + 1]) + lowest).astype(np.int32) << BEHIND_OCTAVE
+    areas = edges.view(np.float32).mean(axis=0, dtype=np.float64)
+    return 1 / areas, (steps + 0.5) * step, counts[known].astype(np.float64)
 
 
-def _middle(values: Values) -> float:
+def _middle(values: Events) -> float:
     """The median, or the upper one of two: one of many thousands is as good as their mean, and found sooner."""
     half = len(values) // 2
     return float(np.partition(values, half)[half])

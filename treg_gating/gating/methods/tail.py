@@ -44,7 +44,7 @@ class Tail:
 
     def fit(self, context: FitContext) -> MethodFit:
         """Interval [cut, ∞) (side=high: the tail is inside; side=low: the peak is inside)."""
-        density = estimate_density(context.events[:, 0], adjust=self.adjust)
+        density = estimate_density(*context.counted(context.dims[0]), adjust=self.adjust)
         at = self._cut(density.smoothed)
         rng = np.random.default_rng(int(density.counts.sum()))
         draws = rng.poisson(density.counts, (BOOTSTRAPS, density.counts.size)).astype(float)
