@@ -6,14 +6,17 @@ import binascii
 import hashlib
 import pickle
 import threading
+import time
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from treg_gating import FCSError, Sample
+from treg_gating.fcs.data import Data
+from treg_gating.fcs.inspection import Inspection
 from treg_gating.fcs.plausibility import longest_zero_run, run_limit
-from treg_gating.fcs.repeats import Repeats, fingerprints, telling_words
+from treg_gating.fcs.repeats import Repeats, are_neighbours, fingerprints, telling_words
 
 Build, Read = Callable[..., bytes], Callable[..., Sample]
 
@@ -29,13 +32,12 @@ def codes(sample: Sample) -> set[str]:
 
 
 @pytest.fixture(
-    params=[None, (320, 320), (1280, 320), (1 << 20, 320)],
-    ids=["default", "chunks of 16 events", "chunks of 4 blocks", "one chunk of blocks"],
+    params=[None, 320, 1280],
+    ids=["default", "chunks of 16 events", "chunks of 64 events"],
 )
 def _chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param:
-        monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", request.param[0])
-        monkeypatch.setattr("treg_gating.fcs.data.BLOCK_BYTES", request.param[1])
+        monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", request.param)
 
 
 @pytest.mark.usefixtures("_chunks")
@@ -236,13 +238,27 @@ def test_equal_fingerprints_of_equal_events_and_none_of_an_empty_one(
     events[950] = 0
     rows = events.view(np.uint8)
     words = telling_words(rows)
-    neighbours = len(words) == 2 and words[1] == words[0] + 1
-    assert neighbours == (channels > 1 and not alike) or channels == 2
-    prints = np.empty(1000, np.uint64)
-    fingerprints(rows, words, prints)
+    assert are_neighbours(words) == (channels > 1 and not alike) or channels == 2
+    prints = fingerprints(rows, words)
     np.testing.assert_array_equal(prints[600:900], prints[100:400])
     assert prints[950] == 0
     assert len(np.unique(prints)) == len(np.unique(events[:, list(words)], axis=0))
+
+
+@pytest.mark.parametrize("clock", [0, 1, 2, 4])
+def test_time_is_kept_from_the_words_that_are_read_for_the_fingerprint(rng: np.random.Generator, clock: int) -> None:
+    events = rng.lognormal(6, 1, (1000, 5)).astype("f4")
+    rows = events.view(np.uint8)
+    words = telling_words(rows, clock)
+    assert clock in words
+    assert are_neighbours(words)
+    kept = np.empty(1000, "f4")
+    prints = fingerprints(rows, words, (words.index(clock), kept))
+    np.testing.assert_array_equal(kept, events[:, clock])
+    np.testing.assert_array_equal(prints, fingerprints(rows, words))
+    coarse = events.copy()
+    coarse[:, clock] = 1  # it tells nothing: two others do
+    assert clock not in telling_words(coarse.view(np.uint8), clock)
 
 
 def test_no_repeat_in_random_events(rng: np.random.Generator) -> None:
@@ -284,8 +300,7 @@ def test_floats_stay_as_stored_a_choice_of_them_is_columns_and_both_are_read_onl
 def test_columns_of_a_large_file_whether_in_threads_or_beside_the_hash(
     read: Read, build: Build, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, digest: bool, order: str
 ) -> None:
-    monkeypatch.setattr("treg_gating.fcs.data.BLOCK_BYTES", 4000)
-    monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", 16_000)
+    monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", 4000)
     monkeypatch.setattr("treg_gating.fcs.digest.ALONE", 0)
     events = rng.lognormal(6, 1, (20_011, 5)).astype("f4")
     events[:, 4] = np.arange(len(events))
@@ -297,6 +312,49 @@ def test_columns_of_a_large_file_whether_in_threads_or_beside_the_hash(
         assert sample.sha256 == (hashlib.sha256(raw).hexdigest() if digest else "")
     events[15_000:15_016] = 0
     assert code_of(read, build(events, BYTEORD=order), channels=["FSC-A"], digest=digest) == "E_ZERO_RUN"
+
+
+@pytest.mark.parametrize("clock", [0, 4])
+def test_time_that_tells_events_apart_is_looked_at_like_any_other(
+    read: Read, build: Build, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, clock: int
+) -> None:
+    """It is taken from the fingerprints then, whatever the threads."""
+    monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", 4000)
+    names = ("FSC-A", "FL1-A", "FL2-A", "FL3-A")
+    names = (*names[:clock], "Time", *names[clock:])
+    events = rng.lognormal(6, 1, (20_000, 5)).astype("f4")
+    events[:, clock] = np.arange(len(events))
+    sample = read(build(events, names), digest=False)
+    assert not sample.warnings
+    np.testing.assert_array_equal(sample.events[:, clock], (events[:, clock].astype("f8") * 0.01).astype("f4"))
+    events[[100, 5000, 12_799, 12_800, 19_999], clock] -= 60
+    sample = read(build(events, names), digest=False)
+    assert [warning.code for warning in sample.warnings] == ["W_TIME"]
+    assert "backwards 4 times" in str(sample.warnings[0])
+    events[8000:8064] = events[3000:3064]
+    assert code_of(read, build(events, names), digest=False) == "E_REPEATED"
+    events[3000:10_000, clock] = np.arange(7000)[::-1]
+    assert code_of(read, build(events, names), digest=False) == "E_TIME"
+
+
+def test_an_error_in_a_thread_ends_the_others_and_is_told(
+    read: Read, build: Build, floats: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", 320)
+    monkeypatch.setattr("treg_gating.fcs.data.THREADS", 3)
+    taken = []
+
+    def fill(data: Data, first: int, last: int, view: memoryview, inspection: Inspection) -> None:
+        taken.append(first)
+        if threading.current_thread() is not threading.main_thread():
+            inspection.refuse("E_CHANGED", "the file became shorter while it was read")
+        time.sleep(0.02)  # so that the others have their turn
+
+    monkeypatch.setattr(Data, "fill", fill)
+    before = threading.active_count()
+    assert code_of(read, build(floats), digest=False) == "E_CHANGED"
+    assert len(taken) < len(floats) // 16
+    assert threading.active_count() <= before
 
 
 def test_a_kept_error_keeps_no_thread(

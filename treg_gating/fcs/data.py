@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -33,8 +33,7 @@ from treg_gating.fcs.source import Source
 
 __all__ = ["Data", "decode_events"]
 
-CHUNK_BYTES = 1 << 21  # what is judged at once; large enough that Python's own time hardly counts
-BLOCK_BYTES = 1 << 20  # what is read and looked at once; it stays in the processor's second cache
+CHUNK_BYTES = 3 << 20  # read and looked at in one go; large, as threads that take turns in Python wait for each other
 BUFFERS = 4
 THREADS = min(2, os.cpu_count() or 1)  # reading is bound by memory; a third gains nothing
 FEW_CHUNKS = 4  # not worth a thread
@@ -66,17 +65,11 @@ class Data:
         size = self.layout.event_bits // 8
         return self.source.peek(self.begin + event * size, n * size)
 
-    def chunks(self) -> Iterator[Span]:
+    def chunks(self) -> list[Span]:
         """Spans of whole events and whole bytes: first event, one past the last."""
-        return _cut((0, self.layout.n_events), self._block_events * max(1, CHUNK_BYTES // BLOCK_BYTES))
-
-    def blocks(self, chunk: Span) -> Iterator[Span]:
-        """The same, of a chunk; one of integers stays whole: what marks they carry shows in many of them."""
-        return _cut(chunk, self._block_events) if self.decoder.floats else iter((chunk,))
-
-    @property
-    def _block_events(self) -> int:
-        return max(16, min(BLOCK_BYTES, CHUNK_BYTES) * 8 // self.layout.event_bits // 64 * 64)
+        n = self.layout.n_events
+        events = max(16, CHUNK_BYTES * 8 // self.layout.event_bits // 64 * 64)
+        return [(first, min(first + events, n)) for first in range(0, n, events)]
 
     def fill(self, first: int, last: int, view: memoryview, inspection: Inspection) -> None:
         """Read the bytes of the events from `first` to `last` into `view`."""
@@ -86,10 +79,6 @@ class Data:
         """Columns of the result that have to be scaled, and how."""
         found = ((row, linear_scale(self.decoder.parameters[i], self.step)) for row, i in enumerate(wanted))
         return [(row, scale) for row, scale in found if scale is not None]
-
-
-def _cut(span: Span, events: int) -> Iterator[Span]:
-    return ((first, min(first + events, span[1])) for first in range(*span, events))
 
 
 def decode_events(data: Data, wanted: Sequence[int], digest: Digest, inspection: Inspection) -> Array:
@@ -124,44 +113,44 @@ def _as_stored(data: Data, wanted: Sequence[int], digest: Digest, inspection: In
 
     def take(span: Span) -> Look:
         chunk = events[slice(*span)]
-        glance = checks.glance(len(chunk), kind)
+        data.fill(*span, memoryview(chunk.data).cast("B"), inspection)
         with np.errstate(all="ignore"):
-            for block in data.blocks(span):
-                part = events[slice(*block)]
-                data.fill(*block, memoryview(part.data).cast("B"), inspection)
-                glance.take(part.view(np.uint8), part.T)
-            look = checks.look(span[0], glance, chunk.T)
+            look = checks.look(span[0], chunk.view(np.uint8), chunk.T)
             for row, scale in scales:
-                column = chunk[:, row].copy()
                 if unscaled:
-                    unscaled[row][slice(*span)] = column
-                chunk[:, row] = scale(column)
+                    unscaled[row][slice(*span)] = chunk[:, row]
+                chunk[:, row] = scale(chunk[:, row])
         return look
 
-    with closing(
-        _taken(take, list(data.chunks()), THREADS)
-    ) as looks:  # an error kept by the caller keeps no thread alive
-        for (first, last), look in looks:
-            checks.note(first, look)
-            if digest.wanted:
-                before = {row: column[first:last] for row, column in unscaled.items()}
-                digest.feed(partial(_bytes_of, events[first:last], before))
+    for (first, last), look in _taken(take, data.chunks(), 1 if digest.wanted else THREADS):
+        checks.note(first, look)
+        if digest.wanted:
+            before = {row: column[first:last] for row, column in unscaled.items()}
+            digest.feed(partial(_bytes_of, events[first:last], before))
     checks.judge()
     return events
 
 
-def _taken(
-    take: Callable[[Span], Look], spans: Sequence[Span], threads: int
-) -> Generator[tuple[Span, Look], None, None]:
-    """Spans in the order of the file and what they show; those of a large file in several threads."""
+def _taken(take: Callable[[Span], Look], spans: Sequence[Span], threads: int) -> Iterator[tuple[Span, Look]]:
+    """Spans in the order of the file and what they show; those of a large file in this thread and in others beside."""
     if threads == 1 or len(spans) < FEW_CHUNKS:
-        yield from ((span, take(span)) for span in spans)
-        return
-    with ThreadPoolExecutor(threads, "fcs-read") as pool:
+        return ((span, take(span)) for span in spans)
+    looks: list[Look | None] = [None] * len(spans)
+    numbers = iter(range(len(spans)))  # each goes to one thread
+
+    def work() -> None:
         try:
-            yield from zip(spans, pool.map(take, spans), strict=True)
+            for i in numbers:
+                looks[i] = take(spans[i])
         finally:
-            pool.shutdown(cancel_futures=True)
+            deque(numbers, maxlen=0)  # behind an error there is nothing to do for the others either
+
+    with ThreadPoolExecutor(threads - 1, "fcs-read") as pool:
+        beside = [pool.submit(work) for _ in range(threads - 1)]
+        work()
+        for other in beside:
+            other.result()
+    return ((span, look) for span, look in zip(spans, looks, strict=True) if look is not None)
 
 
 def _bytes_of(part: Array, before: Mapping[int, Array]) -> memoryview:
@@ -187,45 +176,39 @@ def _as_columns(data: Data, wanted: Sequence[int], digest: Digest, inspection: I
     def take(span: Span) -> Look:
         first, last = span
         target = out[:, first:last]
-        chunk = target if len(decoded) == len(wanted) else np.empty((len(decoded), last - first), kind)
-        glance = checks.glance(last - first, kind)
-        with np.errstate(all="ignore"):
-            for block in data.blocks(span):
-                part = chunk[:, block[0] - first : block[1] - first]
-                with buffers.rows(block) as rows:
-                    decoder.fill(rows, decoded, part)
-                    ranges.enforce(rows, part)
-                    glance.take(rows, part)
-            look = checks.look(first, glance, chunk)
+        part = target if len(decoded) == len(wanted) else np.empty((len(decoded), last - first), kind)
+        with buffers.rows(span) as rows, np.errstate(all="ignore"):
+            decoder.fill(rows, decoded, part)
+            ranges.enforce(rows, part)
+            look = checks.look(first, rows, part)
             for row, scale in scales:
-                chunk[row] = scale(chunk[row])
-        if chunk is not target:
-            target[:] = chunk[: len(wanted)]
+                part[row] = scale(part[row])
+        if part is not target:
+            target[:] = part[: len(wanted)]
         return look
 
     alone = digest.wanted or not decoder.floats  # the hash takes longer, and marks on integers are told in turn
-    with closing(_taken(take, list(data.chunks()), 1 if alone else THREADS)) as looks:
-        for (first, _), look in looks:
-            checks.note(first, look)
+    for (first, _), look in _taken(take, data.chunks(), 1 if alone else THREADS):
+        checks.note(first, look)
     checks.judge()
     return out.T
 
 
 class _Buffers:
-    """Blocks of DATA as they are stored, in memory that is used again: by each thread, or when it has been hashed."""
+    """Chunks of DATA as they are stored, in memory that is used again: by each thread, or when it has been hashed."""
 
     def __init__(self, data: Data, digest: Digest, inspection: Inspection) -> None:
         self._data, self._digest, self._inspection = data, digest, inspection
         self._free: deque[Array] = deque()  # its methods are atomic
 
     @contextmanager
-    def rows(self, block: Span) -> Iterator[Array]:
-        """The events of `block`, as stored."""
-        n = block[1] - block[0]
+    def rows(self, span: Span) -> Iterator[Array]:
+        """The events of `span`, as stored."""
+        n = span[1] - span[0]
         length = (n * self._data.layout.event_bits + 7) // 8
         buffer = self._borrow(length)
         view = memoryview(buffer.data)[:length]
-        self._data.fill(*block, view, self._inspection)
+        self._data.fill(*span, view, self._inspection)
         if self._digest.wanted:
             self._digest.feed(view, waiting=BUFFERS - 1)
         yield self._data.decoder.rows(buffer[:length], n)

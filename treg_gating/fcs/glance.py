@@ -1,6 +1,6 @@
 """One glance at a chunk of events: what its values, its Time and its bytes show, told to :class:`Checks`.
 
-A chunk comes in blocks, and each is looked at while it is in the processor's cache.
+Every step is one call of numpy over the whole chunk that lets other threads work meanwhile.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.fcs.repeats import Prints, fingerprints
+from treg_gating.fcs.repeats import Prints, Repeats, fingerprints
 
-__all__ = ["LARGEST", "SMALLEST", "Glance", "Interest", "Look"]
+__all__ = ["LARGEST", "SMALLEST", "Interest", "Look", "look"]
 
 Array = NDArray[Any]
 
@@ -33,7 +33,8 @@ class Interest:
     stride : one event in so many is kept as a sample.
     zeros : events of zeros in a row that must not be overlooked.
     clock : row of Time among the decoded columns, None without Time.
-    words : which words of an event its fingerprint is made of; None where repeats are not looked for.
+    words : which words of an event its fingerprint is made of.
+    clock_word : which of two neighbouring words is Time as this computer reads it; None where it is none of them.
     """
 
     floats: Array
@@ -41,7 +42,8 @@ class Interest:
     stride: int
     zeros: int
     clock: int | None
-    words: tuple[int, ...] | None
+    words: tuple[int, ...]
+    clock_word: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Look:
     low, high : of every decoded column; of a sample where it varies in every column and no value is beyond `LARGEST`.
     nonfinite : NaN and infinite values by column; None where there is none.
     sampled, implausible : how many of the floats were looked at one by one, and how many of them no instrument writes.
-    empty : by block, mask of events that are all zeros; None where no run of them can begin or go on.
+    empty : mask of events that are all zeros; None where no run of them can begin or go on.
     time : first and last value of Time, and how often it runs backwards between them; None without Time.
     """
 
@@ -62,68 +64,44 @@ class Look:
     nonfinite: Array | None
     sampled: int
     implausible: int
-    empty: tuple[Array | None, ...]
+    empty: Array | None
     time: tuple[float, float, int] | None
 
 
-class Glance:
-    """Looks at one chunk of `n` events, block by block.
+def look(interest: Interest, repeats: Repeats | None, first: int, rows: Array, part: Array) -> Look:
+    """Look at a chunk.
 
     Parameters
     ----------
     interest : what is looked for.
-    n : number of events.
-    kind : type of the decoded values.
-
-    Attributes
-    ----------
-    prints : fingerprints of the events; None where repeats are not looked for.
+    repeats : what keeps the fingerprints of the events; None where repeats are not looked for.
+    first : number of the first event in the file.
+    rows : as stored, shape (events, bytes). part : as decoded and not yet scaled, shape (columns, events).
     """
-
-    def __init__(self, interest: Interest, n: int, kind: np.dtype[Any]) -> None:
-        self._interest = interest
-        self._done = 0
-        self._harmless = interest.only
-        self._empty: list[Array | None] = []
-        self._time = None if interest.clock is None else np.empty(n, kind)
-        self.prints = None if interest.words is None else np.empty(n, np.uint64)
-
-    def take(self, rows: Array, part: Array) -> None:
-        """Look at the next block.
-
-        Parameters
-        ----------
-        rows : as stored, shape (events, bytes). part : as decoded and not yet scaled, shape (columns, events).
-        """
-        interest, at = self._interest, slice(self._done, self._done + len(rows))
-        self._done = at.stop
-        prints = None
-        if self.prints is not None and interest.words is not None:
-            prints = self.prints[at]
-            fingerprints(rows, interest.words, prints)
-        if self._time is not None:
-            self._time[at] = part[interest.clock]
-        self._harmless = self._harmless and _harmless(part)
-        shown = _no_zero_run(rows, interest.zeros, prints)
-        self._empty.append(None if shown else np.asarray(~rows.any(axis=1)))
-
-    def look(self, part: Array) -> Look:
-        """What the blocks show, and `part`, all of them as decoded."""
-        sample = part[:, :: self._interest.stride].copy()
-        low, high = sample.min(axis=1), sample.max(axis=1)
-        if not (self._harmless and (low < high).all()):
-            low, high = _extremes(part)
-        finite = np.isfinite(low.sum() + high.sum())
-        floats = sample if self._interest.only else sample[self._interest.floats]
-        return Look(
-            low,
-            high,
-            None if finite else np.count_nonzero(~np.isfinite(part), axis=1),
-            floats.size,
-            _implausible(floats, beyond=not self._harmless),
-            tuple(self._empty),
-            None if self._time is None else _direction(self._time),
-        )
+    harmless = interest.only and _harmless(part)
+    time = None if interest.clock is None else np.empty(len(rows), part.dtype)
+    prints = None
+    if repeats is not None:
+        kept = None if time is None or interest.clock_word is None else (interest.clock_word, time)
+        prints = fingerprints(rows, interest.words, kept)
+        repeats.add(first, prints)
+    if time is not None and interest.clock_word is None:
+        time[:] = part[interest.clock]
+    sample = part[:, :: interest.stride].copy()
+    low, high = sample.min(axis=1), sample.max(axis=1)
+    if not (harmless and (low < high).all()):
+        low, high = _extremes(part)
+    finite = np.isfinite(low.sum() + high.sum())
+    floats = sample if interest.only else sample[interest.floats]
+    return Look(
+        low,
+        high,
+        None if finite else np.count_nonzero(~np.isfinite(part), axis=1),
+        floats.size,
+        _implausible(floats, beyond=not harmless),
+        None if _no_zero_run(rows, interest.zeros, prints) else np.asarray(~rows.any(axis=1)),
+        None if time is None else _direction(time),
+    )
 
 
 def _folded(part: Array) -> list[Array]:
@@ -141,8 +119,11 @@ def _harmless(part: Array) -> bool:
 
     Rounded, such a sum is still no less than any of its terms.
     """
-    values = part.T.reshape(-1) if part.T.flags.c_contiguous else part
-    return bool((np.vecdot(values, values) < LARGEST**2 / 2).all())
+    events = part.T
+    if events.flags.c_contiguous:
+        values = events.reshape(-1)
+        return bool(np.dot(values, values) < LARGEST**2 / 2)  # unlike vecdot, it lets other threads work meanwhile
+    return bool((np.vecdot(part, part) < LARGEST**2 / 2).all())
 
 
 def _implausible(values: Array, *, beyond: bool) -> int:
@@ -171,7 +152,7 @@ def _no_zero_run(rows: Array, every: int, prints: Prints | None) -> bool:
     telling: Array | None = prints
     if telling is None and rows.shape[1] % 4 == 0 and rows.flags.c_contiguous:
         telling = rows.view(np.uint32)[:, -1]
-    if telling is not None and telling[0] and telling[-1] and telling[::every].all():
+    if telling is not None and telling[0] and telling[-1] and np.minimum.reduce(telling[::every]):
         return True
     return bool(rows[0].any() and rows[-1].any() and rows[::every].any(axis=1).all())
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.fcs.glance import LARGEST, SMALLEST, Glance, Interest, Look
+from treg_gating.fcs.glance import LARGEST, SMALLEST, Interest, Look, look
 from treg_gating.fcs.inspection import Inspection
-from treg_gating.fcs.repeats import SEEN, Repeats, telling_words
+from treg_gating.fcs.repeats import SEEN, Repeats, are_neighbours, telling_words
 
 if TYPE_CHECKING:
     from treg_gating.fcs.decoder import Decoder
@@ -79,38 +79,35 @@ class Checks:
         self._backward = 0
         event_bytes = max(1, sum(p.bits for p in decoder.parameters) // 8)
         self._repeats = Repeats(n_events, RUN) if decoder.floats and n_events >= 2 * RUN else None
-        words = None
-        if self._repeats is not None:
-            seen = min(SEEN, n_events)
-            words = telling_words(np.frombuffer(peek(0, seen), np.uint8).reshape(-1, event_bytes))
         clock = next((row for row, p in enumerate(self._parameters) if p.channel.is_time), None)
+        words: tuple[int, ...] = ()
+        clock_word = None
+        if self._repeats is not None:
+            place = 0 if clock is None else sum(p.bits for p in decoder.parameters[: wanted[clock]]) // 32
+            seen = np.frombuffer(peek(0, min(SEEN, n_events)), np.uint8).reshape(-1, event_bytes)
+            words = telling_words(seen, place)
+            if clock is not None and decoder.uniform == np.float32 and are_neighbours(words) and place in words:
+                clock_word = words.index(place)
         floats = np.array(self._float_rows, np.intp)
         stride = max(1, n_events // SAMPLED)
-        self._interest = Interest(floats, decoder.floats, stride, run_limit(event_bytes), clock, words)
+        self._interest = Interest(floats, decoder.floats, stride, run_limit(event_bytes), clock, words, clock_word)
         self._everything = set(wanted) == set(range(len(decoder.parameters)))
 
-    def glance(self, n: int, kind: np.dtype[Any]) -> Glance:
-        """To look at a chunk of `n` events with, decoded to `kind`."""
-        return Glance(self._interest, n, kind)
+    def look(self, first: int, rows: Array, part: Array) -> Look:
+        """What the chunk that begins with event `first` shows, as stored and as decoded: :func:`glance.look`."""
+        return look(self._interest, self._repeats, first, rows, part)
 
-    def look(self, first: int, glance: Glance, part: Array) -> Look:
-        """What the chunk that begins with event `first` shows; `part` as :meth:`Glance.look`."""
-        if self._repeats is not None and glance.prints is not None:
-            self._repeats.add(first, glance.prints)
-        return glance.look(part)
-
-    def note(self, first: int, look: Look) -> None:
+    def note(self, first: int, shown: Look) -> None:
         """Take note of what the chunk that begins with event `first` shows; in the order of the file."""
-        self._lows.append(look.low)
-        self._highs.append(look.high)
-        self._sampled += look.sampled
-        self._implausible += look.implausible
-        if look.nonfinite is not None:
-            self._nonfinite += look.nonfinite
-        for empty in look.empty:
-            self._note_zeros(first, empty)
-        if look.time is not None:
-            begin, end, backward = look.time
+        self._lows.append(shown.low)
+        self._highs.append(shown.high)
+        self._sampled += shown.sampled
+        self._implausible += shown.implausible
+        if shown.nonfinite is not None:
+            self._nonfinite += shown.nonfinite
+        self._note_zeros(first, shown.empty)
+        if shown.time is not None:
+            begin, end, backward = shown.time
             self._backward += backward + int(begin < self._last_time)
             self._last_time = end
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SEEN", "Prints", "Repeats", "fingerprints", "telling_words"]
+__all__ = ["SEEN", "Prints", "Repeats", "are_neighbours", "fingerprints", "telling_words"]
 
 SEEN = 256  # events that show which words of an event vary
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # spreads small differences over the upper bits; odd, so that only 0 becomes 0
-_ONE_IN_EIGHT = np.uint64(1 << 61)
+_ONE_IN_EIGHT = np.uint16(1 << 13)  # of the upper quarter
 _UPPER = 3 if np.little_endian else 0  # quarter of a fingerprint: the one that differs most
 _TOP = np.uint64(45)  # of an anchor's fingerprint, 16 bits are left
 _MOST = 10_000
@@ -21,7 +22,7 @@ _MOST = 10_000
 Prints = NDArray[np.uint64]
 
 
-def telling_words(rows: NDArray[np.uint8]) -> tuple[int, ...]:
+def telling_words(rows: NDArray[np.uint8], near: int = 0) -> tuple[int, ...]:
     """Which 32-bit words of an event tell it from others.
 
     Two neighbours where each is another in all of the events; else the three that vary most, or two that are enough.
@@ -29,22 +30,40 @@ def telling_words(rows: NDArray[np.uint8]) -> tuple[int, ...]:
     Parameters
     ----------
     rows : bytes of the first events, shape (events, multiple of 4).
+    near : a word that is read anyway; of several neighbours those with it, or next to it, are taken.
     """
-    variety: list[int] = []
-    for column in rows[:SEEN].view(np.uint32).T:
-        variety.append(len(np.unique(column)))
-        if variety[-2:] == [SEEN, SEEN]:
-            return len(variety) - 2, len(variety) - 1
-    order = sorted(range(len(variety)), key=variety.__getitem__)
-    enough = [variety[i] for i in order[-2:]] == [SEEN, SEEN]
+    columns = rows[:SEEN].view(np.uint32).T
+    variety = cache(lambda word: len(np.unique(columns[word])))
+    for word in sorted(range(len(columns) - 1), key=lambda word: abs(2 * (word - near) + 1)):
+        if variety(word) == variety(word + 1) == SEEN:
+            return word, word + 1
+    order = sorted(range(len(columns)), key=variety)
+    enough = [variety(word) for word in order[-2:]] == [SEEN, SEEN]
     return tuple(order[-2:] if enough else order[-3:])
 
 
-def fingerprints(rows: NDArray[np.uint8], chosen: Sequence[int], prints: Prints) -> None:
-    """Write a number an event into `prints`: equal events have equal ones, and an event of zeros has 0."""
-    if len(chosen) == 2 and chosen[1] == chosen[0] + 1:
+def are_neighbours(words: Sequence[int]) -> bool:
+    """Whether these are two words that lie beside each other."""
+    return len(words) == 2 and words[1] == words[0] + 1
+
+
+def fingerprints(
+    rows: NDArray[np.uint8], chosen: Sequence[int], kept: tuple[int, NDArray[np.float32]] | None = None
+) -> Prints:
+    """A number an event: equal events have equal ones, and an event of zeros has 0.
+
+    Parameters
+    ----------
+    rows : bytes of the events, shape (events, multiple of 4).
+    chosen : the words that tell an event from others.
+    kept : which of two neighbouring words is wanted itself, and where it is written, as the float it is.
+    """
+    prints = np.empty(len(rows), np.uint64)
+    if are_neighbours(chosen):
         # Eight bytes that may lie at any multiple of four: complex64 is the type that is copied at once there.
         prints.view(np.complex64)[:] = np.ndarray((len(rows),), np.complex64, rows, 4 * chosen[0], (rows.strides[0],))
+        if kept is not None:
+            kept[1][:] = prints.view(np.float32)[kept[0] :: 2]
     else:
         words = rows.view(np.uint32)
         prints[:] = words[:, chosen[0]]
@@ -52,6 +71,7 @@ def fingerprints(rows: NDArray[np.uint8], chosen: Sequence[int], prints: Prints)
             prints *= _MIX
             prints += words[:, i]
     prints *= _MIX
+    return prints
 
 
 class Repeats:
@@ -68,23 +88,23 @@ class Repeats:
 
     def __init__(self, n: int, run: int) -> None:
         self._quarters = np.empty(n, np.uint16)
-        self._anchors: list[tuple[int, NDArray[np.intp], Prints]] = []
+        self._keys: list[tuple[int, Prints]] = []
         self._run = run
 
     def add(self, first: int, prints: Prints) -> None:
         """Take the fingerprints of the events from `first`; several threads may bring theirs, in any order."""
-        self._quarters[first : first + len(prints)] = prints.view(np.uint16)[_UPPER::4]
-        anchors = np.flatnonzero(prints < _ONE_IN_EIGHT)
-        self._anchors.append((first, anchors + first, prints[anchors]))
+        quarters = self._quarters[first : first + len(prints)]
+        quarters[:] = prints.view(np.uint16)[_UPPER::4]
+        self._keys.append((first, prints[np.flatnonzero(quarters < _ONE_IN_EIGHT)]))
 
     def candidates(self) -> list[tuple[int, int]]:
         """First events of two runs with equal fingerprints; to be compared in full."""
-        stretches = sorted(self._anchors, key=itemgetter(0))
-        anchors, keys = (np.concatenate([stretch[which] for stretch in stretches]) for which in (1, 2))
+        keys = np.concatenate([keys for _, keys in sorted(self._keys, key=itemgetter(0))])
         ordered = np.sort(keys)
         twice = ordered[1:][ordered[1:] == ordered[:-1]]
         if not len(twice):
             return []
+        anchors = np.flatnonzero(self._quarters < _ONE_IN_EIGHT)
         agreeing = _among(keys, np.unique(twice))
         anchors, keys = anchors[agreeing], keys[agreeing]
         order = np.argsort(keys, kind="stable")
