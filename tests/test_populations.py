@@ -80,6 +80,23 @@ def test_counts_and_medians_by_hand(template: Make) -> None:
     assert counts["root"].mfi == {"B": 3.0}
 
 
+def test_medians_are_those_of_each_population(template: Make) -> None:
+    """Of nested populations, which lie together, and of those that share events."""
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(0, 30, (2, 999))
+    b[:5] = np.nan
+    view = view_of(a, b, rng.random(999) < 0.9)
+    checked = template()
+    walk = walk_of(checked, view, low=LOW, top=top(2.0), plane=PLANE)
+    columns = {"A": a.__getitem__, "B": b.__getitem__}
+    counts = {count.population: count for count in count_populations(checked, walk, columns)}
+    assert len(np.intersect1d(walk.rows["top"], walk.rows["plane"]))  # type: ignore[arg-type]
+    for name, rows in walk.rows.items():
+        assert counts[name].n == len(rows)  # type: ignore[arg-type]
+        expected = {marker: np.median(values(rows)) for marker, values in columns.items()}  # type: ignore[arg-type]
+        assert counts[name].mfi == pytest.approx(expected, nan_ok=True)
+
+
 def test_an_empty_population_is_zero_and_below_it_nothing_can_be_said(template: Make) -> None:
     view = view_of(np.ones(4), np.ones(4))
     checked = template(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from treg_gating.gating.axes import Column
 from treg_gating.gating.gates import Ellipse, Gate, HalfPlane, Interval, Rectangle
 from treg_gating.gating.hierarchy import EventView, Walk, apply_gates
 from treg_gating.gating.results import FittedGate, GatePicture, GateStatus, PopulationCount
-from treg_gating.gating.selection import among, selected
+from treg_gating.gating.selection import selected
 from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate
 from treg_gating.panel import canonical_marker
 from treg_gating.threads import side_by_side
@@ -22,6 +21,7 @@ from treg_gating.threads import side_by_side
 __all__ = ["control_densities", "count_populations", "gate_interval", "percentage", "picture_gates"]
 
 Indices = NDArray[np.intp]
+Change = tuple[Indices, Indices]
 
 PICTURE_BINS = {1: 160, 2: 72}
 
@@ -43,7 +43,14 @@ def count_populations(
     linear : by marker, what gives the compensated linear values of some events.
     """
     parents = {"root": "", "clean": "root"} | {step.population: step.parent for step in template.steps}
-    medians = dict(zip(linear, side_by_side(partial(_medians, walk), list(linear.values())), strict=True))
+    everything, order, places = _nested(template, walk)
+
+    def medians_of(values: Column) -> dict[str, float]:
+        column = values(everything)
+        nested = column[order]
+        return {name: _median((nested if isinstance(at, slice) else column)[at]) for name, at in places.items()}
+
+    medians = dict(zip(linear, side_by_side(medians_of, list(linear.values())), strict=True))
     reference = template.imported.counts if template.imported else {}
     counts = []
     for population, parent in parents.items():
@@ -65,9 +72,35 @@ def _count(population: str, parent: str, walk: Walk, mfi: Mapping[str, float]) -
     return PopulationCount(population, parent, len(rows), n_parent, mfi=mfi)
 
 
-def _medians(walk: Walk, values: Column) -> dict[str, float]:
-    """By population that holds events."""
-    return {name: _median(values(rows)) for name, rows in walk.rows.items() if rows is not None and len(rows)}
+def _nested(template: GatingTemplate, walk: Walk) -> tuple[Indices, Indices, dict[str, slice | Indices]]:
+    """All events; an order of them in which populations lie together; where each does that holds events.
+
+    A population's own events come before those of its children, so that a tree of populations is made of pieces, and
+    values are put into this order once for all. A population that shares events with one beside it is no such piece;
+    its events are given by their indices.
+    """
+    rows = {name: found for name, found in walk.rows.items() if found is not None and len(found)}
+    everything = rows.get("root", np.zeros(0, np.intp))
+    parents = {"clean": "root"} | {step.population: step.parent for step in template.steps}
+    names = _downwards("root", parents)
+    smallest = np.zeros(len(everything), np.uint16)
+    for at, name in enumerate(names):
+        if name in rows and at:
+            smallest[rows[name]] = at
+    ends = np.cumsum(np.bincount(smallest, minlength=len(names)))
+    pieces = {}
+    for at, name in enumerate(names):
+        last = at + len(_downwards(name, parents)) - 1
+        pieces[name] = slice(int(ends[at - 1]) if at else 0, int(ends[last]))
+    whole = {name: pieces[name].stop - pieces[name].start == len(found) for name, found in rows.items()}
+    places = {name: pieces[name] if whole[name] else rows[name] for name in rows}
+    return everything, np.concatenate([np.flatnonzero(smallest == at) for at in range(len(names))]), places
+
+
+def _downwards(population: str, parents: Mapping[str, str]) -> list[str]:
+    """The population and all below it, every one before its children."""
+    children = [name for name, parent in parents.items() if parent == population]
+    return [population, *(name for child in children for name in _downwards(child, parents))]
 
 
 def _median(values: NDArray[np.floating[Any]]) -> float:
@@ -100,8 +133,10 @@ def gate_interval(
 
     def changes(name: str) -> tuple[float, float]:
         """Down and up, in percent."""
-        before = _before(template, walk, view, name)
-        moved = [_moved(template, walk, view, name, before, sign, numerator, denominator) - value for sign in (-1, 1)]
+        moved = [
+            _percent(template, walk, view, name, sign, change, numerator, denominator) - value
+            for sign, change in zip((-1, 1), _changes(template, walk, view, name), strict=True)
+        ]
         return min(0.0, *moved), max(0.0, *moved)
 
     down, up = (np.linalg.norm(found) for found in np.reshape(side_by_side(changes, moving), (-1, 2)).T)
@@ -124,19 +159,19 @@ def _gates_behind(template: GatingTemplate, population: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _moved(
+def _percent(
     template: GatingTemplate,
     walk: Walk,
     view: EventView,
     name: str,
-    before: NDArray[np.bool_],
     sign: int,
+    change: Change,
     numerator: str,
     denominator: str,
 ) -> float:
     """The percentage with the gate of `name` moved; the gates below stay."""
     counts: list[int] = []
-    changed: tuple[Indices, Indices] | None = None
+    comes, goes = change
     for target in (numerator, denominator):
         path = template.path(target)
         if any(isinstance(template.step(population), CombineStep) for population in path):
@@ -145,32 +180,27 @@ def _moved(
         rows = walk.rows[target]
         counts.append(len(rows) if rows is not None else 0)
         if rows is not None and name in path:
-            changed = changed or _changed(template, walk, view, name, before, sign)
-            comes, goes = changed
             counts[-1] -= _how_many(goes, rows)
             counts[-1] += len(_passing(template, walk, view, path[path.index(name) + 1 :], comes))
     return 100 * counts[0] / counts[1] if counts[1] else np.nan
 
 
-def _before(template: GatingTemplate, walk: Walk, view: EventView, name: str) -> NDArray[np.bool_]:
-    """Which events of its parent the gate of `name` holds where it stands."""
-    parent, rows = walk.rows[template.step(name).parent], walk.rows[name]
-    if parent is None or rows is None:
-        return np.zeros(0, bool)
-    return among(rows, view)[parent]
-
-
-def _changed(
-    template: GatingTemplate, walk: Walk, view: EventView, name: str, before: NDArray[np.bool_], sign: int
-) -> tuple[Indices, Indices]:
-    """Events that a gate takes in when it moves, and those that it loses: few, so that little is asked again."""
-    step, parent = template.step(name), walk.rows[template.step(name).parent]
-    if parent is None or not len(before) or not isinstance(step, GateStep):
+def _changes(template: GatingTemplate, walk: Walk, view: EventView, name: str) -> tuple[Change, Change]:
+    """Events that a gate takes in and those that it loses when it moves down, and up: few, so little is asked again."""
+    step, gate = template.step(name), walk.gates[name]
+    parent = walk.rows[step.parent]
+    if parent is None or gate.gate is None or not isinstance(step, GateStep):
         nothing = np.zeros(0, dtype=np.intp)
-        return nothing, nothing
-    other = np.flatnonzero(selected(_shifted(walk.gates[name], sign), step.sign, parent, view) != before)
-    left = before[other]
-    return parent[other[~left]], parent[other[left]]
+        return (nothing, nothing), (nothing, nothing)
+    here = view.narrowed(step.dims, parent)
+    before = selected(gate.gate, step.sign, here.root, here)
+
+    def change(sign: int) -> Change:
+        other = np.flatnonzero(selected(_shifted(gate, sign), step.sign, here.root, here) != before)
+        left = before[other]
+        return parent[other[~left]], parent[other[left]]
+
+    return change(-1), change(1)
 
 
 def _how_many(some: Indices, rows: Indices) -> int:
@@ -279,10 +309,6 @@ def _histogram(
     view: EventView, dims: Sequence[str], rows: Indices, low: Sequence[float], high: Sequence[float]
 ) -> NDArray[np.uint32]:
     bins = PICTURE_BINS[len(dims)]
-    finite = view.finite(dims, rows)
-    rows = rows if finite.all() else rows.compress(finite)
-    cell = np.zeros(len(rows), dtype=np.intp)
-    for name, bottom, top in zip(dims, low, high, strict=True):
-        cell *= bins
-        cell += view.placed(name, rows, bottom, top, bins)
-    return np.bincount(cell, minlength=bins ** len(dims)).astype(np.uint32).reshape((bins,) * len(dims))
+    shape = (bins,) * len(dims)
+    cells = np.bincount(view.placed(dims, rows, low, high, shape), minlength=np.prod(shape))
+    return cells[: np.prod(shape)].astype(np.uint32).reshape(shape)

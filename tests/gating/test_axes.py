@@ -162,6 +162,6 @@ def test_cells_of_a_picture(values: dict[str, np.ndarray], transform: Transform)
     finite = values["A"][np.isfinite(values["A"])]
     low, high = (float(transform.apply(value)) for value in (-2000.0, 262144.0))
     exact = np.clip(np.floor((transform.apply(finite) - low) * 160 / (high - low)), 0, 159)
-    found = grids.placed(transform, finite, low, high, 160)
+    found = grids.placed(transform, finite, low, high, 160, 1, 160).astype(int)
     assert np.abs(found - exact).max() <= 1
     assert (found != exact).mean() < 0.02

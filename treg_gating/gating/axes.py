@@ -101,8 +101,13 @@ def mask_of(gate: Gate, axes: Mapping[str, Axis], rows: Indices, of: int | None 
     elif isinstance(gate, HalfPlane):
         mask = _beyond_line(gate, axes, rows)
     if mask is None:
-        mask = gate.contains(_stacked([axes[name].values(rows) for name in gate.dims]))
+        mask = gate.contains(_stacked([_exact(axes[name], rows) for name in gate.dims]))
     return mask
+
+
+def _exact(axis: Axis, rows: Indices) -> NDArray[np.floating[Any]]:
+    """Values in gate units; those of a linear axis as they are, for gates reckon in double precision anyway."""
+    return axis.linear(rows) if isinstance(axis.transform, Linear) else axis.values(rows)
 
 
 def _stacked(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:

@@ -101,23 +101,33 @@ def counted(transform: Transform, values: Values) -> tuple[NDArray[np.float64], 
     return middles[finite], by_key[known[finite]]
 
 
-def placed(transform: Transform, values: Values, low: float, high: float, cells: int) -> NDArray[np.intp]:
-    """Number of the cell of each finite value among `cells` from `low` to `high`; beyond them, the outermost."""
-    if isinstance(transform, Linear) or values.dtype != np.float32:
-        return place(transform.apply(values) if values.dtype != np.float32 else values, low, high, cells)
-    return _places(transform, low, high, cells).take(keys_of(values)).astype(np.intp)
+def placed(
+    transform: Transform, values: Values, low: float, high: float, cells: int, step: int, none: int
+) -> NDArray[np.uint16]:
+    """`step` times the number of each value's cell among `cells` from `low` to `high`; beyond them, of the outermost.
+
+    Parameters
+    ----------
+    none : what values have that are no number.
+    """
+    if values.dtype == np.float32 and not isinstance(transform, Linear):
+        return _places(transform, low, high, cells, step, none).take(keys_of(np.ascontiguousarray(values)))
+    return _place(values if isinstance(transform, Linear) else transform.apply(values), low, high, cells, step, none)
 
 
 @lru_cache(maxsize=64)
-def _places(transform: Transform, low: float, high: float, cells: int) -> NDArray[np.uint16]:
-    return place(np.nan_to_num(_key_middles(transform)), low, high, cells).astype(np.uint16)
+def _places(transform: Transform, low: float, high: float, cells: int, step: int, none: int) -> NDArray[np.uint16]:
+    return _place(_key_middles(transform), low, high, cells, step, none)
 
 
-def place(values: Values, low: float, high: float, cells: int) -> NDArray[np.intp]:
-    """As :func:`placed`, of values in gate units; the first cell for what is no number."""
+def _place(values: Values, low: float, high: float, cells: int, step: int, none: int) -> NDArray[np.uint16]:
     number = values - values.dtype.type(low)
     number *= values.dtype.type(cells / (high - low))
+    finite = np.isfinite(number)
     np.fmax(number, 0, out=number)
-    np.minimum(number, cells - 1, out=number)
-    cell: NDArray[np.intp] = number.astype(np.intp)
+    np.fmin(number, cells - 1, out=number)
+    cell = number.astype(np.int32).astype(np.uint16)
+    cell *= np.uint16(step)
+    if not finite.all():
+        cell[~finite] = none
     return cell

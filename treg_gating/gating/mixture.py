@@ -164,9 +164,9 @@ def _step(
     Events of each component (k,); sums of the first `rows` features, weighted by posterior and precision (k, rows);
     log likelihood per event, of each group of components where there are several.
     """
-    density = _Density.of(mixture, np.float64, shapes)
+    density = _Density.of(mixture, features.dtype, shapes)
     masses, sums, likelihood = np.zeros(mixture.size), np.zeros((mixture.size, rows)), np.zeros(groups)
-    for block, weight in zip(_blocks(features), _blocks(counts), strict=True):
+    for block, weight in zip(_blocks(features), _blocks(counts.astype(features.dtype)), strict=True):
         events, inverse, total = density.at(block, groups)
         share = weight / total
         events *= share if groups == 1 else np.repeat(share, mixture.size // groups, axis=0)
@@ -308,7 +308,7 @@ def place_mixture(
     stiffness : pseudo-events that hold each component where the shift puts it.
     """
     d = data.points.shape[1]
-    features = _features(data.points)
+    features = _features(data.points.astype(np.float32))  # it settles long before their last digits matter
     shapes = _precisions(mixture.scales)
     inverse = shapes[0]
     shift, moves, weights = (

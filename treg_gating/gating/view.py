@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -100,7 +101,7 @@ class EventView:
         """Mask of the events with a number on every dimension."""
         mask = np.ones(len(rows), dtype=bool)
         for name in dims:
-            mask &= np.isfinite(self._axes[name].linear(rows) if name in self._axes else self._transformed(name, rows))
+            mask &= np.isfinite(self._units(name, rows))
         return mask
 
     def counted(self, name: str, rows: Indices) -> Counted:
@@ -110,12 +111,40 @@ class EventView:
             return counted(axis.transform, axis.linear(rows))
         return counted(Linear(), self.values((name,), rows)[:, 0].astype(np.float64))
 
-    def placed(self, name: str, rows: Indices, low: float, high: float, cells: int) -> NDArray[np.intp]:
-        """Number of the cell of each finite value among `cells` from `low` to `high`; beyond them, the outermost."""
-        if name in self._axes:
-            axis = self._axes[name]
-            return placed(axis.transform, axis.linear(rows), low, high, cells)
-        return placed(Linear(), self.values((name,), rows)[:, 0], low, high, cells)
+    def placed(
+        self, dims: Sequence[str], rows: Indices, low: Sequence[float], high: Sequence[float], shape: Sequence[int]
+    ) -> NDArray[np.uint16]:
+        """Number of each event's cell on a grid from `low` to `high`, row by row; beyond it, that of the nearest cell.
+
+        Events that are no number on a dimension have a number behind the last cell.
+        """
+        cell = np.zeros(len(rows), np.uint16)
+        none = int(np.prod(shape))
+        step = none
+        for name, bottom, top, cells in zip(dims, low, high, shape, strict=True):
+            step //= cells
+            transform = self._axes[name].transform if name in self._axes else Linear()
+            cell += placed(transform, self._units(name, rows), bottom, top, cells, step, none)
+        return cell
+
+    def narrowed(self, dims: Sequence[str], rows: Indices) -> EventView:
+        """These events alone, counted from 0 on, on some dimensions."""
+        columns = {name: self._units(name, rows) for name in dims}
+
+        def column(name: str, at: Indices) -> NDArray[np.floating[Any]]:
+            return columns[name] if len(at) == len(rows) else columns[name][at]
+
+        if all(name in self._axes for name in dims):
+            axes = {name: Axis(partial(column, name), self._axes[name].transform) for name in dims}
+            view = EventView.of_axes(0, np.empty(0, bool), axes)
+        else:
+            view = EventView(0, np.empty(0, bool), column, dims)
+        view.root = self.root[: len(rows)]
+        return view
+
+    def _units(self, name: str, rows: Indices) -> NDArray[np.floating[Any]]:
+        """Linear values where they are known; else the gate units that there are."""
+        return self._axes[name].linear(rows) if name in self._axes else self._transformed(name, rows)
 
     def _transformed(self, name: str, rows: Indices) -> NDArray[np.floating[Any]]:
         """One dimension in gate units; the last ones are remembered, because a gate is fitted, then asked."""

@@ -16,6 +16,7 @@ from treg_gating.gating.cohort_mixture import learn_mixture, name_components
 from treg_gating.gating.gates import HalfPlane, Interval
 from treg_gating.gating.method import FitContext, Learner, MethodFit, argument
 from treg_gating.gating.mixture import Mixture, Placement, marginal, place_mixture, probability
+from treg_gating.threads import side_by_side
 
 __all__ = ["AlignedMixture"]
 
@@ -228,17 +229,20 @@ class AlignedMixture:
             raise GateFitError(msg)
         at = [list(model["columns"]).index(name) for name in columns]
         cells = merged(binned, PLACING * self.bin)
-        found: list[tuple[float, _Member]] = []
-        for means, scales, weights, wanted in zip(*(model[name] for name in MEMBER), strict=True):
+
+        def put(one: Sequence[Array]) -> tuple[float, _Member]:
+            means, scales, weights, wanted = one
             learnt = marginal(Mixture(np.asarray(means), np.asarray(scales), np.asarray(weights), self.nu), at)
             place = place_mixture(learnt, cells, loose=self.loose, stiffness=self.stiffness, tolerance=SETTLED)
             mixture = replace(learnt, means=learnt.means + place.shift + place.moves, weights=place.weights)
             member = _Member(mixture, np.asarray(wanted, dtype=bool), place)
-            found.append((float(cells.counts @ member.probability(cells.points)), member))
+            return float(cells.counts @ member.probability(cells.points)), member
+
+        found = side_by_side(put, list(zip(*(model[name] for name in MEMBER), strict=True)))
         found.sort(key=lambda one: one[0])
         cut = (len(found) - 1) // 4
         members = tuple(member for _, member in found[cut : len(found) - cut])
-        posteriors = np.array([member.probability(binned.points) for member in members])
+        posteriors = np.array(side_by_side(lambda member: member.probability(binned.points), members))
         return _Placed(binned, members, columns, posteriors.mean(axis=0), np.sort(posteriors @ binned.counts))
 
     def _line(self, context: FitContext, model: Mapping[str, Any], placed: _Placed) -> MethodFit:
