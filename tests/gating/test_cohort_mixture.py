@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from treg_gating.errors import GateFitError
-from treg_gating.gating.bins import Binned, bin_events, merged, thinned
+from treg_gating.gating.bins import Binned, bin_events, bounded, merged
 from treg_gating.gating.cohort_mixture import learn_mixture, name_components, position
 from treg_gating.gating.method import FitContext, Learner
 from treg_gating.gating.methods.aligned_mixture import AlignedMixture
@@ -78,12 +78,19 @@ def test_tie_gives_components_one_shape() -> None:
     assert tied[1, 0] / tied[0, 0] == pytest.approx(1, abs=0.02)
 
 
-def test_marginal_drops_axes_and_thinning_keeps_the_values() -> None:
+def test_marginal_drops_axes() -> None:
     one = mixture([[0.1, 0.2, 0.3]], [1.0])
     assert marginal(one, [0, 2]).means.tolist() == [[0.1, 0.3]]
-    data = Binned(np.arange(20, dtype=float).reshape(10, 2), np.ones(10))
-    assert thinned(data, 5).points[:, 0].tolist() == [0, 4, 8, 12, 16]
-    assert thinned(data, 10) is data
+
+
+def test_a_bound_on_the_bins_takes_the_least_width_that_keeps_it() -> None:
+    line = Binned(np.column_stack([np.arange(12) * 0.02 + 0.01, np.zeros(12)]), np.arange(1.0, 13.0))
+    assert bounded(line, 12, 0.02) is line
+    assert bounded(line, 6, 0.02).counts.tolist() == [3, 7, 11, 15, 19, 23]  # cells of 0.04
+    four = bounded(line, 4, 0.02)
+    assert len(four.counts) <= 4
+    assert four.total == line.total
+    assert four.counts @ four.points == pytest.approx(line.counts @ line.points)
 
 
 def test_merging_keeps_every_event_and_the_mean() -> None:

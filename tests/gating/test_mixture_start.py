@@ -8,7 +8,7 @@ import pytest
 from treg_gating.gating.bins import Binned, bin_events
 from treg_gating.gating.cohort_mixture import name_components
 from treg_gating.gating.mixture import fit_mixture
-from treg_gating.gating.mixture_start import split_sides, standing_out, structured_start
+from treg_gating.gating.mixture_start import split_sides, standing_out, structured_starts
 
 SIGNS = np.array([1.0, -1.0, 1.0])  # CD25 high, CD127 low, FOXP3 high
 
@@ -50,7 +50,7 @@ def test_a_small_population_is_not_joined_with_the_tail_of_a_large_one() -> None
     truth = 850 / 17_850
     for seed in range(4):
         data = bin_events(cells(seed), 0.02)
-        start = structured_start(data, SIGNS, 12, 30.0, floor=0.01, seed=seed)
+        start = structured_starts(data, SIGNS, 12, 30.0, floor=0.01, seeds=(seed,))[0]
         assert start.size == 12
         assert start.weights.sum() == pytest.approx(1)
         found = fit_mixture(data, start, floor=0.01, tie=0.05, iterations=80, tolerance=1e-5)
@@ -61,11 +61,11 @@ def test_a_small_population_is_not_joined_with_the_tail_of_a_large_one() -> None
 
 def test_the_start_is_the_same_for_the_same_data_and_seed() -> None:
     data = bin_events(cells(1), 0.02)
-    one, other = (structured_start(data, SIGNS, 8, 30.0, floor=0.01, seed=5) for _ in range(2))
+    one, other = structured_starts(data, SIGNS, 8, 30.0, floor=0.01, seeds=(5, 5))
     assert one.means.tobytes() == other.means.tobytes()
 
 
 def test_one_population_alone_starts_too() -> None:
     rng = np.random.default_rng(0)
     data = bin_events(rng.normal([0.3, 0.6, 0.25], 0.05, (40, 3)), 0.02)
-    assert structured_start(data, SIGNS, 5, 30.0, floor=0.01).size == 5
+    assert structured_starts(data, SIGNS, 5, 30.0, floor=0.01, seeds=(0,))[0].size == 5

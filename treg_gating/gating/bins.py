@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Binned", "bin_events", "merged", "thinned"]
+__all__ = ["Binned", "bin_events", "bounded", "merged"]
 
 Array = NDArray[np.float64]
 DENSE = 1e6  # cells that are counted without sorting
@@ -63,8 +63,7 @@ def bin_events(events: NDArray[np.floating[Any]], width: float) -> Binned:
 def merged(data: Binned, width: float) -> Binned:
     """Bins that lie in one cell of `width` gate units as one, at the mean of their events.
 
-    Unlike every n-th bin, all events stay, and so do the means of all populations; what is lost is the spread within a
-    cell.
+    All events stay, and so do the means of all populations; what is lost is the spread within a cell.
     """
     if not len(data.counts):
         return data
@@ -77,11 +76,10 @@ def merged(data: Binned, width: float) -> Binned:
     return Binned(np.stack(sums, axis=1) / counts[:, None], counts.astype(np.float64))
 
 
-def thinned(data: Binned, size: int) -> Binned:
-    """At most `size` bins: every n-th in lexicographic order, which depends on nothing but the values."""
-    n = len(data.points)
-    if n <= size:
-        return data
-    order = np.lexsort(data.points.T[::-1])
-    kept = order[(np.arange(size) * (n / size)).astype(np.intp)]
-    return Binned(data.points[kept], data.counts[kept])
+def bounded(data: Binned, most: int, width: float) -> Binned:
+    """At most `most` bins: merged into cells of the least multiple of `width` gate units that makes so few of them."""
+    few, times = data, 1
+    while len(few.counts) > most:
+        times += 1
+        few = merged(few, times * width)
+    return few

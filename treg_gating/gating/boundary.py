@@ -51,27 +51,23 @@ def best_boundary(data: Binned, posterior: Array, signs: Array) -> Boundary:
     weight = data.counts
     wanted = weight * posterior
     total = float(wanted.sum())
+    third = np.argsort(-data.points[:, 2], kind="stable") if len(signs) > 2 else None
     best: Boundary | None = None
     for angle in ANGLES:
         normal = np.array([signs[0] * np.cos(angle), signs[1] * np.sin(angle)])
         along = data.points[:, :2] @ normal
         order = np.argsort(-along, kind="stable")
         taken, hits = np.cumsum(weight[order]), np.cumsum(wanted[order])
-        if len(signs) == 2:
-            at = min(int(np.searchsorted(taken, total)), len(order) - 1)
+        last = len(order) - 1
+        if third is None:
+            at = min(int(np.searchsorted(taken, total)), last)
             found = [(at, hits[at] / total)]
         else:
-            found = []
-            for recall in RECALLS:
-                at = min(int(np.searchsorted(hits, recall * total)), len(order) - 1)
-                found.append(
-                    (
-                        at,
-                        _f1_of_threshold(
-                            data.points[order[: at + 1], 2], weight[order[: at + 1]], wanted[order[: at + 1]], total
-                        ),
-                    )
-                )
+            places = [min(int(at), last) for at in np.searchsorted(hits, np.array(RECALLS) * total)]
+            rank = np.empty(len(order), dtype=np.intp)
+            rank[order] = np.arange(len(order))
+            falling = rank[third], weight[third], wanted[third]
+            found = [(at, _f1_of_threshold(*falling, at, total)) for at in places]
         for at, f1 in found:
             if best is None or f1 > best.f1:
                 best = Boundary(
@@ -83,10 +79,11 @@ def best_boundary(data: Binned, posterior: Array, signs: Array) -> Boundary:
     return best
 
 
-def _f1_of_threshold(values: Array, weight: Array, wanted: Array, total: float) -> float:
-    order = np.argsort(-values, kind="stable")
-    taken, hits = np.cumsum(weight[order]), np.cumsum(wanted[order])
-    at = min(int(np.searchsorted(taken, total)), len(order) - 1)
+def _f1_of_threshold(rank: NDArray[np.intp], weight: Array, wanted: Array, last: int, total: float) -> float:
+    """Of those whose rank along the line is at most `last`; all are in falling order of what the threshold is on."""
+    inside = rank <= last
+    taken, hits = np.cumsum(weight * inside), np.cumsum(wanted * inside)
+    at = min(int(np.searchsorted(taken, total)), len(taken) - 1)
     return float(2 * hits[at] / (taken[at] + total))
 
 

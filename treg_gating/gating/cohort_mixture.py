@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.gating.bins import Binned, thinned
-from treg_gating.gating.mixture import Mixture, fit_mixture, place_mixture
-from treg_gating.gating.mixture_start import split_sides, structured_start
+from treg_gating.gating.bins import Binned, bounded
+from treg_gating.gating.mixture import Mixture, Placement, fit_mixture, place_mixture
+from treg_gating.gating.mixture_start import split_sides, structured_starts
 
 __all__ = ["learn_mixture", "name_components", "position"]
 
 Array = NDArray[np.float64]
 ROUNDS = 3
+SETTLED = 1e-5  # gain of log likelihood per event
 MEMBERS = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the starts in order of the population's share
-TUBE_BINS, POOLED_BINS, FINAL_BINS = 3_000, 15_000, 40_000
+TUBE_CELLS, COARSE_CELLS, FINE_CELLS = 1_500, 5_000, 20_000  # of a tube to be aligned; of all that is pooled
 LEAST_DISPLACEMENT = 1.7  # spreads, mean over the markers
 NEAREST_SHARE = 0.6  # of the average displacement of the components that are far
 EVENTS_PER_TUBE = 20_000  # a tube counts at most as much as this many events
@@ -38,40 +38,39 @@ def learn_mixture(
     """Align the tubes and fit the mixture they share.
 
     Alternates between fitting the pooled, shifted events and shifting each tube to fit; then fits the pooled events
-    from several starts, and five of the ends on more of them: spread over the starts in order of the share of the
+    from several starts, and five of the ends on finer cells: spread over the starts in order of the share of the
     population that `signs` name, without the outermost where there are enough.
+
+    Bins are merged so that there are never more of them than a bound, however many tubes and events there are; every
+    event stays in, at the mean of its cell (Verbeek, Nunnink & Vlassis, Data Min Knowl Discov 2006, fit mixtures to
+    cells in the same way).
 
     Returns
     -------
     The mixtures in the cohort's common position; the pooled events there; the range of the population's share over
     the middle of the starts, as a fraction of the median (how far the answer depends on the start).
     """
-    small = [thinned(tube, TUBE_BINS) for tube in tubes]
-    shifts = _aligned(small, components=components, nu=nu, tie=tie, width=width, loose=loose, signs=signs)
-    pooled = thinned(_pooled(small, shifts), POOLED_BINS)
+    shifts = _aligned(tubes, components=components, nu=nu, tie=tie, width=width, loose=loose, signs=signs)
+    fine = bounded(_pooled(tubes, shifts), FINE_CELLS, width)
+    coarse = bounded(fine, COARSE_CELLS, width)
 
     def fitted(data: Binned, start: Mixture, iterations: int) -> Mixture:
-        return fit_mixture(data, start, floor=width / 2, tie=tie, iterations=iterations, tolerance=1e-5)
+        return fit_mixture(data, start, floor=width / 2, tie=tie, iterations=iterations, tolerance=SETTLED)
 
-    def from_seed(seed: int) -> Mixture:
-        return fitted(pooled, structured_start(pooled, signs, components, nu, floor=width / 2, seed=seed), 80)
-
-    with ThreadPoolExecutor(min(starts, os.cpu_count() or 1)) as pool:  # numpy lets go of Python's lock
-        found = list(pool.map(from_seed, range(starts)))
+    begun = structured_starts(fine, signs, components, nu, floor=width / 2, seeds=range(starts))
+    found = [fitted(coarse, start, 60) for start in begun]
     shares = np.array([float(mixture.weights[name_components(mixture, signs)].sum()) for mixture in found])
     order = np.argsort(shares, kind="stable")
     order = order[shares[order] > 0]
     if not len(order):
-        return (found[0],), pooled, 0.0
+        return (found[0],), fine, 0.0
     middle = len(order) - 1
     kept = sorted({int(order[round(middle * place)]) for place in MEMBERS}, key=lambda at: float(shares[at]))
     low, high = (shares[order[round(middle * place)]] for place in (MEMBERS[1], MEMBERS[-2]))
     spread = float((high - low) / np.median(shares[order]))
-    large = thinned(_pooled(tubes, shifts), FINAL_BINS)
-    with ThreadPoolExecutor(min(starts, os.cpu_count() or 1)) as pool:
-        final = list(pool.map(lambda at: fitted(large, found[at], 30), kept))
+    final = [fitted(fine, found[at], 30) for at in kept]
     members = tuple(mixture for mixture in final if name_components(mixture, signs).any())
-    return members or (found[order[middle // 2]],), large, spread
+    return members or (found[order[middle // 2]],), fine, spread
 
 
 def _aligned(
@@ -79,19 +78,23 @@ def _aligned(
 ) -> Array:
     """Displacement of every tube, shape (tubes, d), mean zero: by medians first, then by the mixture they share."""
     shifts = np.array([position(tube, len(signs)) for tube in tubes])
+    if len(tubes) == 1:
+        return np.zeros_like(shifts)  # it is the common position
     shifts -= shifts.mean(axis=0)
-    pooled = thinned(_pooled(tubes, shifts), POOLED_BINS)
-    mixture = structured_start(pooled, signs, components, nu, floor=width / 2)
+    pooled = bounded(_pooled(tubes, shifts), FINE_CELLS, width)
+    (mixture,) = structured_starts(pooled, signs, components, nu, floor=width / 2, seeds=(0,))
+    small = [bounded(tube, TUBE_CELLS, width) for tube in tubes]
+    places: list[Placement | None] = [None] * len(tubes)
     for _ in range(ROUNDS):
-        pooled = thinned(_pooled(tubes, shifts), POOLED_BINS)
-        mixture = fit_mixture(pooled, mixture, floor=width / 2, tie=tie, iterations=60, tolerance=1e-5)
-        if len(tubes) == 1:
-            continue  # it is the common position
-        places = [
-            place_mixture(mixture, tube, loose=loose, stiffness=np.inf, iterations=30, tolerance=1e-5) for tube in tubes
+        pooled = bounded(_pooled(small, shifts), COARSE_CELLS, width)
+        mixture = fit_mixture(pooled, mixture, floor=width / 2, tie=tie, iterations=30, tolerance=SETTLED)
+        found = [
+            place_mixture(mixture, tube, loose=loose, stiffness=np.inf, iterations=30, tolerance=SETTLED, start=place)
+            for tube, place in zip(small, places, strict=True)
         ]
-        shifts = np.array([place.shift for place in places])
+        shifts = np.array([place.shift for place in found])
         shifts -= shifts.mean(axis=0)
+        places = [replace(place, shift=shift) for place, shift in zip(found, shifts, strict=True)]
     return shifts
 
 

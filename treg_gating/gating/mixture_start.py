@@ -11,7 +11,7 @@ Fails: where most events are of the population sought, so that the mode is not t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ __all__ = [
     "split_sides",
     "spread_seeds",
     "standing_out",
-    "structured_start",
+    "structured_starts",
 ]
 
 Array = NDArray[np.float64]
@@ -38,7 +38,9 @@ LEAST_SUM = {2: 5.0, 3: 6.0}  # spreads, all markers together
 LEAST_EVENTS = 20.0  # for a part of its own
 
 
-def structured_start(data: Binned, signs: Array, size: int, nu: float, *, floor: float, seed: int = 0) -> Mixture:
+def structured_starts(
+    data: Binned, signs: Array, size: int, nu: float, *, floor: float, seeds: Iterable[int]
+) -> list[Mixture]:
     """Components for the bulk, for what stands out on one marker, and for the population sought.
 
     Parameters
@@ -46,24 +48,31 @@ def structured_start(data: Binned, signs: Array, size: int, nu: float, *, floor:
     data : events; the first columns are the markers of `signs`, one behind them is context.
     signs : +1 or −1 for two or three markers, the direction of the population sought.
     size : components; the parts get one each, and the widest and fullest parts the rest.
-    floor : least standard deviation along any axis, gate units. seed : of the seeds within a part.
+    floor : least standard deviation along any axis, gate units. seeds : one for each start.
     """
     parts = _parts(data, signs)
-    rng = np.random.default_rng(seed)
     centres = [np.average(points, weights=counts, axis=0) for points, counts in parts]
     scatters = [_covariance(points, counts, floor) for points, counts in parts]
+    metrics = [np.asarray(np.linalg.inv(scatter)) for scatter in scatters]
     masses = np.array([counts.sum() for _, counts in parts])
     room = np.array([mass * np.trace(scatter) for mass, scatter in zip(masses, scatters, strict=True)])
     numbers = np.ones(len(parts), dtype=np.intp)
     while numbers.sum() < size:
         numbers[int(np.argmax(room / numbers))] += 1
-    means = [
-        spread_seeds(Binned(points, counts), int(number), rng, centre, np.asarray(np.linalg.inv(scatter)))
-        for (points, counts), number, centre, scatter in zip(parts, numbers, centres, scatters, strict=True)
-    ]
     scales = [np.repeat(scatter[None] / np.sqrt(n), n, axis=0) for scatter, n in zip(scatters, numbers, strict=True)]
     weights = np.repeat(masses / numbers, numbers)
-    return Mixture(np.concatenate(means), np.concatenate(scales), weights / weights.sum(), nu)
+
+    def means(rng: np.random.Generator) -> Array:
+        each = [
+            spread_seeds(Binned(*part), int(number), rng, centre, metric)
+            for part, number, centre, metric in zip(parts, numbers, centres, metrics, strict=True)
+        ]
+        return np.concatenate(each)
+
+    return [
+        Mixture(means(np.random.default_rng(seed)), np.concatenate(scales), weights / weights.sum(), nu)
+        for seed in seeds
+    ]
 
 
 def _parts(data: Binned, signs: Array) -> list[tuple[Array, Array]]:
@@ -93,9 +102,9 @@ def split_sides(data: Binned, column: int) -> NDArray[np.intp]:
         high = values >= cut
         if not high.any() or high.all():
             return np.zeros(len(values), dtype=np.intp)
-        cut = (
-            float(np.average(values[high], weights=counts[high]) + np.average(values[~high], weights=counts[~high])) / 2
-        )
+        before, cut = cut, sum(float(np.average(values[at], weights=counts[at])) for at in (high, ~high)) / 2
+        if cut == before:
+            break
     return (values >= cut).astype(np.intp)
 
 
@@ -152,10 +161,10 @@ def _spread_starts(data: Binned, size: int, nu: float, tries: int) -> Mixture:
 
 def spread_seeds(data: Binned, size: int, rng: np.random.Generator, first: Array, metric: Array) -> Array:
     """k-means++ seeds (Arthur & Vassilvitskii 2007) under a Mahalanobis metric, after `first`; shape (size, d)."""
-    seeds = [first]
+    seeds, nearest = [first], np.full(len(data.counts), np.inf)
     for _ in range(size - 1):
-        gaps = data.points[None] - np.array(seeds)[:, None]
-        nearest = np.einsum("snd,de,sne->sn", gaps, metric, gaps).min(axis=0)
+        gaps = data.points - seeds[-1]
+        nearest = np.minimum(nearest, ((gaps @ metric) * gaps).sum(axis=1))
         chance = nearest * data.counts
         seeds.append(data.points[rng.choice(len(chance), p=chance / chance.sum())])
     return np.array(seeds)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
-from treg_gating.gating.bins import Binned, bin_events, merged
+from treg_gating.gating.bins import Binned, bin_events, bounded, merged
 from treg_gating.gating.boundary import balanced_line, balanced_threshold, best_boundary
 from treg_gating.gating.cohort_mixture import learn_mixture, name_components
 from treg_gating.gating.gates import HalfPlane, Interval
@@ -22,6 +22,7 @@ __all__ = ["AlignedMixture"]
 
 Array = NDArray[np.float64]
 MEMBER = ("means", "scales", "weights", "wanted")  # of the model, one entry a member each
+MOST_CELLS = 8_000  # of what a tube tells the cohort
 PLACING = 3  # bins, along each axis, that are one while the mixture is placed: it moves by less than 0.001 gate units
 SETTLED = 3e-5  # gain of log likelihood per event below which the mixture has found its place
 UNSTABLE = 0.25  # range of the population's share over the starts, of itself, that must be spoken of
@@ -140,13 +141,14 @@ class AlignedMixture:
         return np.array([1.0] + [-1.0] * len(self.low) + [1.0] * len(self.high[1:]))
 
     def summarise(self, context: FitContext) -> Mapping[str, Any]:
-        """Sparse histogram of this tube."""
+        """Sparse histogram of this tube, in no more cells than the cohort's fit can use."""
         columns = self._measured(context)
         key = (self.bin, columns, context.n_events, context.base)
         if key not in context.memo:  # two steps that learn the same from the same events look at them once
-            context.memo[key] = bin_events(context.fetch(columns), self.bin)
-        binned: Binned = context.memo[key]
-        return {"columns": list(columns), "points": binned.points, "counts": binned.counts}
+            context.memo[key] = bounded(bin_events(context.fetch(columns), self.bin), MOST_CELLS, self.bin)
+        cells: Binned = context.memo[key]
+        points, counts = (values.astype(np.float32) for values in (cells.points, cells.counts))
+        return {"columns": list(columns), "points": points, "counts": counts}
 
     def pool(self, learners: Sequence[Learner]) -> Mapping[str, Any]:
         """Align the tubes, fit the shared mixture, name its components, choose the line."""
