@@ -149,7 +149,8 @@ def read_fcs(
     inspection = Inspection(os.fspath(path))
     with open_source(inspection.path, max_bytes, inspection) as source:
         found = _describe(source, dataset, inspection, ignore_spillover=ignore_spillover, ascii=ascii)
-        wanted = _wanted(found.channels, channels, inspection)
+        present = found.channels
+        wanted = _wanted(present, channels, inspection)
         stated = _stated_crc(source, found, inspection)
         begin, end = found.origin + found.layout.begin, found.origin + found.layout.end
         covered = end if stated is not None else 0
@@ -172,7 +173,7 @@ def read_fcs(
                 )
             hashed, summed = check.sha256(), check.crc32()
     return Sample(
-        events, tuple(found.channels[i] for i in wanted), found.state, found.spillover, found.keywords,
+        events, tuple(present[i] for i in wanted), found.state, found.spillover, found.keywords,
         inspection.warnings, inspection.path, hashed, found.header.version, summed,
     )  # fmt: skip
 

@@ -33,7 +33,7 @@ def telling_words(rows: NDArray[np.uint8], near: int = 0) -> tuple[int, ...]:
     near : a word that is read anyway; of several neighbours those with it, or next to it, are taken.
     """
     columns = rows[:SEEN].view(np.uint32).T
-    variety = cache(lambda word: len(np.unique(columns[word])))
+    variety = cache(lambda word: len(set(columns[word].tolist())))
     for word in sorted(range(len(columns) - 1), key=lambda word: abs(2 * (word - near) + 1)):
         if variety(word) == variety(word + 1) == SEEN:
             return word, word + 1
