@@ -81,9 +81,11 @@ class LinearColumns:
 
     def values(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
         """Values of one channel ($PnN) for the events `rows`, which ascend; shape (len(rows),)."""
-        if name not in self._whole:
+        column = self._whole.get(name)
+        if column is None:
             self.hold([name])
-        return _chosen(self._whole[name], rows)
+            column = self._whole[name]
+        return _chosen(column, rows)
 
     def stretch(self, name: str, first: int, last: int) -> Column:
         """Values of one channel for some of the events from `first` to `last`, which are counted from `first` on.

@@ -200,6 +200,4 @@ def _remembering(view: EventView) -> EventView:
             columns[name] = view.exact(name, view.root)
         return columns[name][rows]
 
-    clean = np.zeros(len(view.root), dtype=bool)
-    clean[view.clean] = True
-    return EventView(len(view.root), clean, column, sorted(view.measured))
+    return EventView(view.n_events, view.kept, column, sorted(view.measured))

@@ -13,7 +13,7 @@ from treg_gating.gating.axes import Column
 from treg_gating.gating.gates import Ellipse, Gate, HalfPlane, Interval, Rectangle
 from treg_gating.gating.hierarchy import EventView, Walk, apply_gates
 from treg_gating.gating.results import FittedGate, GatePicture, GateStatus, PopulationCount
-from treg_gating.gating.selection import selected
+from treg_gating.gating.selection import held, selected
 from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate
 from treg_gating.panel import canonical_marker
 from treg_gating.threads import side_by_side
@@ -24,6 +24,7 @@ Indices = NDArray[np.intp]
 Change = tuple[Indices, Indices]
 
 PICTURE_BINS = {1: 160, 2: 72}
+TOGETHER = 1 << 16  # events; what is made of them stays in the processor's cache
 
 
 def percentage(count: PopulationCount | None, denominator: PopulationCount | None) -> float:
@@ -43,14 +44,16 @@ def count_populations(
     linear : by marker, what gives the compensated linear values of some events.
     """
     parents = {"root": "", "clean": "root"} | {step.population: step.parent for step in template.steps}
-    everything, order, places = _nested(template, walk)
+    order, places = _nested(template, walk)
 
-    def medians_of(values: Column) -> dict[str, float]:
-        column = values(everything)
-        nested = column[order]
+    def medians_of(column: NDArray[np.floating[Any]]) -> dict[str, float]:
+        nested = np.empty_like(column)
+        for first in range(0, len(order), TOGETHER):
+            nested[first : first + TOGETHER] = column[order[first : first + TOGETHER]]
         return {name: _median((nested if isinstance(at, slice) else column)[at]) for name, at in places.items()}
 
-    medians = dict(zip(linear, side_by_side(medians_of, list(linear.values())), strict=True))
+    columns = [values(np.arange(walk.rows.n_events)) for values in linear.values()]
+    medians = dict(zip(linear, side_by_side(medians_of, columns), strict=True))
     reference = template.imported.counts if template.imported else {}
     counts = []
     for population, parent in parents.items():
@@ -60,41 +63,39 @@ def count_populations(
 
 
 def _count(population: str, parent: str, walk: Walk, mfi: Mapping[str, float]) -> PopulationCount:
-    rows, above = walk.rows[population], walk.rows.get(parent)
-    n_parent = len(above) if above is not None else None
+    n, n_parent = walk.rows.count(population), walk.rows.count(parent) if parent else None
     gate = walk.gates.get(population)
     if gate is not None and gate.status is GateStatus.NOT_STAINED:
         return PopulationCount(population, parent, None, n_parent, "not_stained", gate.reason)
-    if rows is None:
+    if n is None:
         return PopulationCount(population, parent, None, n_parent, "not_estimable", walk.why_not[population])
     if n_parent == 0:
         return PopulationCount(population, parent, None, 0, "not_estimable", f"{parent} holds no events")
-    return PopulationCount(population, parent, len(rows), n_parent, mfi=mfi)
+    return PopulationCount(population, parent, n, n_parent, mfi=mfi)
 
 
-def _nested(template: GatingTemplate, walk: Walk) -> tuple[Indices, Indices, dict[str, slice | Indices]]:
-    """All events; an order of them in which populations lie together; where each does that holds events.
+def _nested(template: GatingTemplate, walk: Walk) -> tuple[NDArray[np.uint32], dict[str, slice | NDArray[np.bool_]]]:
+    """An order of all events in which populations lie together, and where each does that holds events.
 
     A population's own events come before those of its children, so that a tree of populations is made of pieces, and
     values are put into this order once for all. A population that shares events with one beside it is no such piece;
-    its events are given by their indices.
+    its events are given by a mask.
     """
-    rows = {name: found for name, found in walk.rows.items() if found is not None and len(found)}
-    everything = rows.get("root", np.zeros(0, np.intp))
+    counts = {name: found for name in walk.rows if (found := walk.rows.count(name))}
     parents = {"clean": "root"} | {step.population: step.parent for step in template.steps}
     names = _downwards("root", parents)
-    smallest = np.zeros(len(everything), np.uint16)
+    smallest = np.zeros(walk.rows.n_events, np.uint16)
     for at, name in enumerate(names):
-        if name in rows and at:
-            smallest[rows[name]] = at
+        if name in counts and at:
+            np.maximum(smallest, walk.rows.mask(name) * np.uint16(at), out=smallest)
     ends = np.cumsum(np.bincount(smallest, minlength=len(names)))
     pieces = {}
     for at, name in enumerate(names):
         last = at + len(_downwards(name, parents)) - 1
         pieces[name] = slice(int(ends[at - 1]) if at else 0, int(ends[last]))
-    whole = {name: pieces[name].stop - pieces[name].start == len(found) for name, found in rows.items()}
-    places = {name: pieces[name] if whole[name] else rows[name] for name in rows}
-    return everything, np.concatenate([np.flatnonzero(smallest == at) for at in range(len(names))]), places
+    order = np.concatenate([np.flatnonzero(smallest == at).astype(np.uint32) for at in range(len(names))])
+    whole = {name: pieces[name].stop - pieces[name].start == n for name, n in counts.items()}
+    return order, {name: pieces[name] if whole[name] else walk.rows.mask(name) for name in counts}
 
 
 def _downwards(population: str, parents: Mapping[str, str]) -> list[str]:
@@ -125,10 +126,10 @@ def gate_interval(
     -------
     (low, high) in percent, or None where the percentage itself is not estimable.
     """
-    top, bottom = walk.rows[numerator], walk.rows[denominator]
-    if top is None or bottom is None or len(bottom) == 0:
+    top, bottom = walk.rows.count(numerator), walk.rows.count(denominator)
+    if top is None or not bottom:
         return None
-    value = 100 * len(top) / len(bottom)
+    value = 100 * top / bottom
     moving = [name for name in _gates_behind(template, numerator) if _can_move(walk.gates[name])]
 
     def changes(name: str) -> tuple[float, float]:
@@ -139,7 +140,7 @@ def gate_interval(
         ]
         return min(0.0, *moved), max(0.0, *moved)
 
-    down, up = (np.linalg.norm(found) for found in np.reshape(side_by_side(changes, moving), (-1, 2)).T)
+    down, up = (np.linalg.norm(found) for found in np.reshape([changes(name) for name in moving], (-1, 2)).T)
     return max(0.0, value - float(down)), min(100.0, value + float(up))
 
 
@@ -188,17 +189,12 @@ def _percent(
 def _changes(template: GatingTemplate, walk: Walk, view: EventView, name: str) -> tuple[Change, Change]:
     """Events that a gate takes in and those that it loses when it moves down, and up: few, so little is asked again."""
     step, gate = template.step(name), walk.gates[name]
-    parent = walk.rows[step.parent]
-    if parent is None or gate.gate is None or not isinstance(step, GateStep):
-        nothing = np.zeros(0, dtype=np.intp)
-        return (nothing, nothing), (nothing, nothing)
-    here = view.narrowed(step.dims, parent)
-    before = selected(gate.gate, step.sign, here.root, here)
+    assert isinstance(step, GateStep)  # noqa: S101 (it can move)
+    parent, before = walk.rows.mask(step.parent), walk.rows.mask(name)
 
     def change(sign: int) -> Change:
-        other = np.flatnonzero(selected(_shifted(gate, sign), step.sign, here.root, here) != before)
-        left = before[other]
-        return parent[other[~left]], parent[other[left]]
+        after = held(step, _shifted(gate, sign), parent, view)
+        return np.flatnonzero(after & ~before), np.flatnonzero(before & ~after)
 
     return change(-1), change(1)
 
@@ -287,28 +283,31 @@ def picture_gates(
     limits : (low, high) in gate units by dimension; the same for every tube of a run.
     controls : densities of the matching control tubes by population, from :func:`control_densities`.
     """
-    drawn = []
-    for step in template.steps:
-        if not isinstance(step, GateStep) or any(name not in view.measured for name in step.dims):
-            continue
-        rows = walk.rows[step.parent]
-        if len(step.dims) in PICTURE_BINS and rows is not None and len(rows):
-            drawn.append((step, rows))
+    drawn = [
+        step
+        for step in template.gate_steps
+        if len(step.dims) in PICTURE_BINS
+        and all(name in view.measured for name in step.dims)
+        and walk.rows.count(step.parent)
+    ]
 
-    def draw(one: tuple[GateStep, Indices]) -> GatePicture:
-        step, rows = one
+    def draw(step: GateStep) -> GatePicture:
         low, high = zip(*(limits[name] for name in step.dims), strict=True)
         control = (controls or {}).get(step.population)
-        counts = _histogram(view, step.dims, rows, low, high)
+        counts = _histogram(view, step.dims, walk.rows[step.parent], low, high)
         return GatePicture(step.population, step.parent, step.dims, low, high, counts, control)
 
     return tuple(side_by_side(draw, drawn))
 
 
 def _histogram(
-    view: EventView, dims: Sequence[str], rows: Indices, low: Sequence[float], high: Sequence[float]
+    view: EventView, dims: Sequence[str], rows: Indices | None, low: Sequence[float], high: Sequence[float]
 ) -> NDArray[np.uint32]:
+    rows = np.zeros(0, np.intp) if rows is None else rows
     bins = PICTURE_BINS[len(dims)]
     shape = (bins,) * len(dims)
-    cells = np.bincount(view.placed(dims, rows, low, high, shape), minlength=np.prod(shape))
-    return cells[: np.prod(shape)].astype(np.uint32).reshape(shape)
+    cells = np.zeros(int(np.prod(shape)), np.int64)
+    for first in range(0, len(rows), TOGETHER):
+        numbers = view.placed(dims, rows[first : first + TOGETHER], low, high, shape)
+        cells += np.bincount(numbers, minlength=len(cells))[: len(cells)]
+    return cells.astype(np.uint32).reshape(shape)

@@ -58,7 +58,7 @@ def walk_fixed(path: Path, gates: FixedGates, *, digest: bool = True) -> Walk:
 
 
 def _counts(walk: Walk) -> dict[str, int]:
-    return {name: len(rows) for name, rows in walk.rows.items() if rows is not None}
+    return {name: n for name in walk.rows if (n := walk.rows.count(name)) is not None}
 
 
 class _Floor:

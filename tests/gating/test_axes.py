@@ -146,10 +146,10 @@ def test_values_are_counted_where_they_are(values: dict[str, np.ndarray], transf
     """Every finite event, in order, and no farther from its place than a key is wide."""
     exact = np.sort(transform.apply(values["A"][np.isfinite(values["A"])]))
     for rows in (values["A"], values["A"][: grids.FEW - 1]):
-        points, counts = grids.counted(transform, rows)
+        points, counts = grids.counted(transform, rows.__getitem__, np.arange(len(rows)))
         assert (np.diff(points) >= 0).all()
         assert counts.sum() == np.isfinite(rows).sum()
-    points, counts = grids.counted(transform, values["A"])
+    points, counts = grids.counted(transform, values["A"].__getitem__, np.arange(N))
     found = np.repeat(points, counts)
     usual = np.abs(found) < float(transform.apply(1e6))
     limit = 1e-3 * np.abs(exact) + 1e-30 if isinstance(transform, Linear) else 3e-4

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from treg_gating.gating.consensus import Consensus, Member, learn_cohort, settle
 from treg_gating.gating.gates import Interval
-from treg_gating.gating.hierarchy import EventView, Walk, apply_sample, fit_sample, select
+from treg_gating.gating.hierarchy import EventView, Walk, apply_sample, fit_sample
 from treg_gating.gating.results import FittedGate, GateStatus
+from treg_gating.gating.selection import selected
 from treg_gating.gating.template import GateStep, GatingTemplate
 
 Template = Callable[..., GatingTemplate]
@@ -192,12 +193,13 @@ def test_a_child_is_part_of_its_parent_and_order_is_irrelevant(seed: int) -> Non
 
     gate = Interval(("A",), float(rng.normal()))
     parent = np.flatnonzero(rng.random(n) < 0.7)
-    plus, minus = (select(gate, sign, parent, view(values)) for sign in "+-")
+    plus, minus = (parent[selected(gate, sign, parent, view(values))] for sign in "+-")
     assert set(plus) | set(minus) <= set(parent)
     assert not set(plus) & set(minus)
     assert len(plus) + len(minus) == np.isfinite(values[parent, 0]).sum()
     where = np.argsort(order)
-    moved = select(gate, "+", np.sort(where[parent]), view(values[order]))
+    there = np.sort(where[parent])
+    moved = there[selected(gate, "+", there, view(values[order]))]
     assert set(order[moved]) == set(plus)
 
 

@@ -97,10 +97,10 @@ def test_only_what_leads_to_known_gates_goes_through_in_stretches(
 ) -> None:
     gates = {s.population: s.method.gate for s in STEPS if isinstance(s, GateStep)}
     quick, slow = views(tube(rng, False), np.ones(N, bool))
-    known = selection.known_rows(template, gates, quick)
+    known = selection.known_masks(template, gates, quick)
     assert set(known) == {"cells", "other", "bright", "dim", "odd", "box"}
-    assert selection.known_rows(template, gates, slow) == {}
-    assert selection.known_rows(template, {}, quick) == {}
+    assert selection.known_masks(template, gates, slow) == {}
+    assert selection.known_masks(template, {}, quick) == {}
 
 
 def test_no_events(template: GatingTemplate) -> None:

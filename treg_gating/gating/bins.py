@@ -39,15 +39,16 @@ class Binned:
 def bin_events(events: NDArray[np.floating[Any]], width: float) -> Binned:
     """Sparse histogram of finite events, shape (n, d), with bins of `width` gate units."""
     finite = np.isfinite(events).all(axis=1)
-    cells = [np.floor(axis / width).astype(np.int64) for axis in (events if finite.all() else events[finite]).T]
-    ends = [(int(axis.min()), int(axis.max())) if len(axis) else (0, 0) for axis in cells]
-    lows, highs = np.array(ends, np.int64).T
-    spans = highs - lows + 1
-    keys = np.zeros(len(cells[0]), np.int64)
-    for axis, low, span in zip(cells, lows, spans, strict=True):
-        keys *= span
-        keys += axis
-        keys -= low
+    events = events if finite.all() else events[finite]
+    keys = np.zeros(len(events), np.int64)
+    lows, spans = [], []
+    for axis in events.T:
+        cells = np.floor(axis / width)
+        lows.append(int(cells.min()) if len(cells) else 0)
+        spans.append(int(cells.max()) - lows[-1] + 1 if len(cells) else 1)
+        keys *= spans[-1]
+        keys += cells.astype(np.int64)
+        keys -= lows[-1]
     if np.prod(spans, dtype=float) < DENSE:
         dense = np.bincount(keys)
         unique = np.flatnonzero(dense)
@@ -56,7 +57,7 @@ def bin_events(events: NDArray[np.floating[Any]], width: float) -> Binned:
         keys.sort()
         first = np.flatnonzero(np.diff(keys, prepend=-1))
         unique, counts = keys[first], np.diff(first, append=len(keys))
-    corners = np.stack(np.unravel_index(unique, tuple(spans)), axis=1) + lows
+    corners = np.stack(np.unravel_index(unique, tuple(spans)), axis=1) + np.array(lows)
     return Binned((corners + 0.5) * width, counts.astype(np.float64))
 
 

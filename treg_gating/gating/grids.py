@@ -7,6 +7,7 @@ within 2 · 10⁻⁴ gate units of every value of the key on a logicle or arcsin
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ T = TypeVar("T", bound=np.floating[Any])
 KEY_BITS = 18  # sign, exponent and nine bits of the fraction
 BEHIND_KEY = 32 - KEY_BITS
 BEHIND_KNOT = 16  # bits of a float32 behind those that choose the piece of a table; seven of the fraction choose it
+MANY = 1 << 18  # events
 FEW = 20_000  # events; so many are sorted as quickly as they are looked up
 CHUNK = 1 << 14  # events; what is made of them stays in the processor's cache
 
@@ -83,16 +85,25 @@ def _key_middles(transform: Transform) -> NDArray[np.float64]:
     return middles
 
 
-def counted(transform: Transform, values: Values) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def counted(
+    transform: Transform, column: Callable[[NDArray[np.intp]], Values], rows: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Values in gate units, ascending, and how many events have each; those of many events the middles of their keys.
 
     What is no number is left out.
+
+    Parameters
+    ----------
+    column : gives the linear values of some events. rows : the events.
     """
-    if values.dtype != np.float32 or len(values) < FEW:
-        points = np.sort(nearly(transform, values))
+    first = column(rows[:FEW])
+    if first.dtype != np.float32 or len(rows) < FEW:
+        points = np.sort(nearly(transform, column(rows)))
         points = points[np.isfinite(points)]
         return points, np.ones(len(points), np.int64)
-    by_key = np.bincount(keys_of(np.ascontiguousarray(values)), minlength=1 << KEY_BITS)
+    by_key = np.zeros(1 << KEY_BITS, np.int64)
+    for begin in range(0, len(rows), MANY):
+        by_key += np.bincount(keys_of(np.ascontiguousarray(column(rows[begin : begin + MANY]))), minlength=len(by_key))
     half = 1 << (KEY_BITS - 1)  # behind it come the negative numbers, from zero downwards
     known = np.flatnonzero(by_key)
     known = np.concatenate([known[known >= half][::-1], known[known < half]])

@@ -18,9 +18,10 @@ from treg_gating.gating.gates import Gate
 from treg_gating.gating.landmarks import LANDMARKS, find_landmarks
 from treg_gating.gating.method import CohortMethod, Counted, FitContext
 from treg_gating.gating.results import FittedGate, GateStatus
-from treg_gating.gating.selection import among, known_rows, select
+from treg_gating.gating.rows import Indices, PopulationRows
+from treg_gating.gating.selection import held, known_masks
 from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate, Rule
-from treg_gating.gating.view import EventView, Indices
+from treg_gating.gating.view import EventView
 
 __all__ = ["EventView", "Walk", "apply_gates", "apply_sample", "fit_sample"]
 
@@ -32,13 +33,13 @@ class Walk:
     Parameters
     ----------
     gates : by population, in template order.
-    rows : by population, indices of its events; None where not estimable.
+    rows : by population, its events.
     why_not : by population that is not estimable, the reason.
     summaries : by population, what the tube tells the cohort (pass 1).
     """
 
     gates: dict[str, FittedGate] = field(default_factory=dict)
-    rows: dict[str, Indices | None] = field(default_factory=dict)
+    rows: PopulationRows = field(default_factory=lambda: PopulationRows(0))
     why_not: dict[str, str] = field(default_factory=dict)
     summaries: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -57,7 +58,7 @@ def fit_sample(template: GatingTemplate, view: EventView, *, batch: str) -> Walk
         return _follow(step, step.chain, context, None)
 
     known = {step.population: gate for step in template.gate_steps if (gate := _blind_gate(step)) is not None}
-    return _walk(template, view, batch, decide, known_rows(template, known, view))
+    return _walk(template, view, batch, decide, known_masks(template, known, view))
 
 
 def _blind_gate(step: GateStep) -> Gate | None:
@@ -95,7 +96,7 @@ def apply_sample(
         found = _follow(step, behind, context, models)
         return replace(found, reason="; ".join(filter(None, (there_is_none, found.reason))))
 
-    return _walk(template, view, batch, decide, known_rows(template, known, view))
+    return _walk(template, view, batch, decide, known_masks(template, known, view))
 
 
 def _stands(step: GateStep, own: Mapping[str, FittedGate]) -> bool:
@@ -117,7 +118,7 @@ def apply_gates(template: GatingTemplate, gates: Mapping[str, FittedGate], view:
         return gates[step.population]
 
     known = {name: found.gate for name, found in gates.items() if found.gate is not None}
-    return _walk(template, view, "", decide, known_rows(template, known, view))
+    return _walk(template, view, "", decide, known_masks(template, known, view))
 
 
 def _walk(
@@ -125,14 +126,13 @@ def _walk(
     view: EventView,
     batch: str,
     decide: Callable[[GateStep, Walk, FitContext], FittedGate],
-    known: Mapping[str, Indices] | None = None,
+    known: Mapping[str, NDArray[np.bool_]],
 ) -> Walk:
-    walk = Walk(rows={"root": view.root, "clean": view.clean})
+    walk = Walk(rows=PopulationRows(view.n_events, {"root": np.ones(view.n_events, np.bool_), "clean": view.kept}))
     memo: dict[Any, Any] = {}
     for step in template.steps:
-        parent = walk.rows[step.parent]
         if isinstance(step, CombineStep):
-            _combine(step, walk, view)
+            _combine(step, walk)
             continue
         absent = [name for name in step.dims if name not in view.measured]
         if absent:
@@ -140,28 +140,28 @@ def _walk(
             walk.gates[step.population] = FittedGate(
                 step.population, step.parent, step.sign, None, GateStatus.NOT_STAINED, "none", reason
             )
-            walk.rows[step.population] = parent
+            walk.rows.pass_on(step.parent, step.population)
             continue
         base = walk.rows[step.fit_on]
         gate = (
             _failed(step, walk.why_not.get(step.fit_on, ""), 0)
             if base is None
-            else decide(step, walk, _context(step, view, base, parent, batch, memo))
+            else decide(step, walk, _context(step, view, base, walk, batch, memo))
         )
         walk.gates[step.population] = gate
-        if known and step.population in known:
-            walk.rows[step.population] = known[step.population]
+        if step.population in known:
+            walk.rows.keep(step.population, known[step.population])
         else:
-            _select(step, gate, parent, walk, view)
+            _select(step, gate, walk, view)
     return walk
 
 
 def _context(
-    step: GateStep, view: EventView, base: Indices, parent: Indices | None, batch: str, memo: dict[Any, Any]
+    step: GateStep, view: EventView, base: Indices, walk: Walk, batch: str, memo: dict[Any, Any]
 ) -> FitContext:
     inside = None
-    if step.fit_on != step.parent and parent is not None:
-        inside = among(parent, view).take(base)
+    if step.fit_on != step.parent and walk.rows.count(step.parent) is not None:
+        inside = walk.rows.mask(step.parent)[base]
 
     looks = _Looks(view, base)
     source = partial(looks.fetch, step.dims)
@@ -227,17 +227,17 @@ def _failed(step: GateStep, reason: str, n_events: int) -> FittedGate:
     )
 
 
-def _select(step: GateStep, gate: FittedGate, parent: Indices | None, walk: Walk, view: EventView) -> None:
-    if gate.gate is None or parent is None:
+def _select(step: GateStep, gate: FittedGate, walk: Walk, view: EventView) -> None:
+    if gate.gate is None or walk.rows.count(step.parent) is None:
         walk.rows[step.population] = None
         reason = gate.reason if gate.gate is None else walk.why_not.get(step.parent, "")
         walk.why_not[step.population] = walk.why_not.get(step.parent) or f"{step.population}: {reason}"
         return
-    walk.rows[step.population] = select(gate.gate, step.sign, parent, view)
+    walk.rows.keep(step.population, held(step, gate.gate, walk.rows.mask(step.parent), view))
 
 
-def _combine(step: CombineStep, walk: Walk, view: EventView) -> None:
-    unknown = [name for name in (step.parent, *step.expression.names) if walk.rows[name] is None]
+def _combine(step: CombineStep, walk: Walk) -> None:
+    unknown = [name for name in (step.parent, *step.expression.names) if walk.rows.count(name) is None]
     status = GateStatus.FAILED if unknown else GateStatus.FITTED
     reason = walk.why_not.get(unknown[0], "") if unknown else ""
     pending = [name for name in step.expression.names if _not_stained(walk, name)]
@@ -251,16 +251,9 @@ def _combine(step: CombineStep, walk: Walk, view: EventView) -> None:
         walk.why_not[step.population] = reason
         return
     if pending:
-        walk.rows[step.population] = walk.rows[step.parent]  # passed through, as a gate that is not stained
+        walk.rows.pass_on(step.parent, step.population)  # as a gate that is not stained
         return
-
-    def mask_of(name: str) -> NDArray[np.bool_]:
-        rows = walk.rows[name]
-        assert rows is not None  # noqa: S101 (asked above)
-        return among(rows, view)
-
-    inside = step.expression.evaluate(mask_of) & mask_of(step.parent)
-    walk.rows[step.population] = np.flatnonzero(inside)
+    walk.rows.keep(step.population, step.expression.evaluate(walk.rows.mask) & walk.rows.mask(step.parent))
 
 
 def _not_stained(walk: Walk, population: str) -> bool:

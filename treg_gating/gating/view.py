@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -16,13 +14,10 @@ from treg_gating.gating.axes import Axis, mask_of
 from treg_gating.gating.gates import Gate
 from treg_gating.gating.grids import counted, placed
 from treg_gating.gating.method import Counted
+from treg_gating.gating.rows import Indices
 from treg_gating.transforms import Linear
 
 __all__ = ["EventView", "Indices"]
-
-Indices = NDArray[np.intp]
-
-REMEMBERED = 4  # transformed columns
 
 
 class EventView:
@@ -34,7 +29,7 @@ class EventView:
     Parameters
     ----------
     n_events : events in the file.
-    clean : mask of shape (n_events,), the events quality control keeps.
+    kept : mask of shape (n_events,), the events quality control keeps.
     column : ``column(name, rows)`` gives the named dimension in gate units for these rows; KeyError where the
         tube does not measure it.
     measured : names of the dimensions the tube measures.
@@ -44,19 +39,27 @@ class EventView:
     def __init__(
         self,
         n_events: int,
-        clean: NDArray[np.bool_],
+        kept: NDArray[np.bool_],
         column: Callable[[str, Indices], NDArray[np.floating[Any]]],
         measured: Sequence[str],
         axes: Mapping[str, Axis] | None = None,
     ) -> None:
-        self.root = np.arange(n_events)
-        self.clean = np.flatnonzero(clean)
+        self.n_events = n_events
+        self.kept = kept
         self.measured = frozenset(measured)
         self._column = column
         self._axes = axes or {}
         self._of: int | None = None  # events in the tube, where this is a stretch of it
-        self._remembering = Lock()  # several threads ask
-        self._recent: OrderedDict[str, tuple[Indices, NDArray[np.floating[Any]]]] = OrderedDict()
+
+    @property
+    def root(self) -> Indices:
+        """All events."""
+        return np.arange(self.n_events)
+
+    @property
+    def clean(self) -> Indices:
+        """The events quality control keeps."""
+        return np.flatnonzero(self.kept)
 
     @classmethod
     def of_axes(cls, n_events: int, clean: NDArray[np.bool_], axes: Mapping[str, Axis]) -> EventView:
@@ -67,15 +70,11 @@ class EventView:
         """Whether :meth:`stretch` gives these dimensions."""
         return all(name in self._axes and self._axes[name].stretch is not None for name in dims)
 
-    def stretch(self, first: int, last: int) -> EventView:
-        """The events from `first` to `last`, counted from `first` on, on the dimensions that come in stretches.
-
-        Which of them are clean it does not say.
-        """
-        axes = {name: axis.on(first, last) for name, axis in self._axes.items() if axis.stretch is not None}
-        view = EventView.of_axes(0, np.empty(0, bool), axes)
-        view.root = self.root[: last - first]
-        view._of = len(self.root)
+    def stretch(self, first: int, last: int, dims: Iterable[str]) -> EventView:
+        """The events from `first` to `last`, counted from `first` on, on dimensions that come in stretches."""
+        axes = {name: self._axes[name].on(first, last) for name in dims}
+        view = EventView.of_axes(last - first, self.kept[first:last], axes)
+        view._of = self.n_events
         return view
 
     def values(self, dims: Sequence[str], rows: Indices) -> NDArray[np.floating[Any]]:
@@ -84,12 +83,12 @@ class EventView:
             if name not in self.measured:
                 msg = f"{name} is not measured in this tube"
                 raise GateFitError(msg)
-        columns = [self._transformed(name, rows) for name in dims]
+        columns = [self._axes[name].near(rows) if name in self._axes else self._column(name, rows) for name in dims]
         return columns[0][:, None] if len(columns) == 1 else np.stack(columns).T  # columns lie together in memory
 
     def exact(self, name: str, rows: Indices) -> NDArray[np.float64]:
         """One dimension as the gates' definitions want it, shape (len(rows),)."""
-        return self._axes[name].values(rows) if name in self._axes else np.asarray(self._transformed(name, rows), float)
+        return self._axes[name].values(rows) if name in self._axes else np.asarray(self._column(name, rows), float)
 
     def inside(self, gate: Gate, rows: Indices) -> NDArray[np.bool_]:
         """Mask of the events that the gate contains."""
@@ -106,10 +105,8 @@ class EventView:
 
     def counted(self, name: str, rows: Indices) -> Counted:
         """One dimension's finite values, ascending and right to 2 · 10⁻⁴ gate units, and how many events have each."""
-        if name in self._axes:
-            axis = self._axes[name]
-            return counted(axis.transform, axis.linear(rows))
-        return counted(Linear(), self.values((name,), rows)[:, 0].astype(np.float64))
+        transform = self._axes[name].transform if name in self._axes else Linear()
+        return counted(transform, partial(self._units, name), rows)
 
     def placed(
         self, dims: Sequence[str], rows: Indices, low: Sequence[float], high: Sequence[float], shape: Sequence[int]
@@ -127,34 +124,6 @@ class EventView:
             cell += placed(transform, self._units(name, rows), bottom, top, cells, step, none)
         return cell
 
-    def narrowed(self, dims: Sequence[str], rows: Indices) -> EventView:
-        """These events alone, counted from 0 on, on some dimensions."""
-        columns = {name: self._units(name, rows) for name in dims}
-
-        def column(name: str, at: Indices) -> NDArray[np.floating[Any]]:
-            return columns[name] if len(at) == len(rows) else columns[name][at]
-
-        if all(name in self._axes for name in dims):
-            axes = {name: Axis(partial(column, name), self._axes[name].transform) for name in dims}
-            view = EventView.of_axes(0, np.empty(0, bool), axes)
-        else:
-            view = EventView(0, np.empty(0, bool), column, dims)
-        view.root = self.root[: len(rows)]
-        return view
-
     def _units(self, name: str, rows: Indices) -> NDArray[np.floating[Any]]:
         """Linear values where they are known; else the gate units that there are."""
-        return self._axes[name].linear(rows) if name in self._axes else self._transformed(name, rows)
-
-    def _transformed(self, name: str, rows: Indices) -> NDArray[np.floating[Any]]:
-        """One dimension in gate units; the last ones are remembered, because a gate is fitted, then asked."""
-        with self._remembering:
-            known, values = self._recent.get(name, (None, None))
-        if known is not rows or values is None:
-            values = self._column(name, rows)
-        with self._remembering:
-            self._recent[name] = rows, values
-            self._recent.move_to_end(name)
-            if len(self._recent) > REMEMBERED:
-                self._recent.popitem(last=False)
-        return values
+        return self._axes[name].linear(rows) if name in self._axes else self._column(name, rows)

@@ -65,6 +65,7 @@ class MixtureEllipse:
             raise GateFitError(msg)
         centre, spread = _centre_and_spread([context.counted(name) for name in context.dims])
         cell = _cells(columns, centre, spread)
+        del columns  # a large tube's are larger than all that follows
         binned = _binned(cell)
         levels = [merged(binned, cells * BIN) for cells in LEVELS]
         mixture = best_mixture(levels, self.components, self.nu, floor=BIN)

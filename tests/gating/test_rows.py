@@ -1,0 +1,34 @@
+"""Populations kept as masks or as indices are the same populations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from treg_gating.gating.rows import PopulationRows
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.6, 1.0])
+def test_indices_masks_and_counts_say_the_same(share: float) -> None:
+    mask = np.random.default_rng(1).random(1_000) < share
+    rows = PopulationRows(1_000, {"all": np.ones(1_000, bool)})
+    rows["indices"] = np.flatnonzero(mask)
+    rows.keep("mask", mask)
+    rows.pass_on("mask", "same")
+    assert list(rows) == ["all", "indices", "mask", "same"]
+    for name in ("indices", "mask", "same", "mask"):
+        np.testing.assert_array_equal(rows[name], np.flatnonzero(mask))
+        np.testing.assert_array_equal(rows.mask(name), mask)
+        assert rows.count(name) == mask.sum()
+    assert rows.count("all") == 1_000
+
+
+def test_what_is_not_estimable_has_no_events() -> None:
+    rows = PopulationRows(9)
+    rows["none"] = None
+    assert rows["none"] is rows.count("none") is None
+    assert not rows.mask("none").any()
+    del rows["none"]
+    assert len(rows) == 0
+    with pytest.raises(KeyError):
+        rows["none"]

@@ -1,0 +1,86 @@
+"""The events of each population of one tube, in little memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Indices", "PopulationRows"]
+
+Indices = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+
+FEW = 1 / 8  # of the tube's events: their indices take no more memory than a mask
+
+
+class PopulationRows(MutableMapping[str, "Indices | None"]):
+    """By population the indices of its events, ascending; None where it is not estimable.
+
+    Large populations are kept as masks, and their indices are made when asked for.
+
+    Parameters
+    ----------
+    n_events : events in the tube.
+    masks : of the populations that are there from the beginning, each of shape (n_events,).
+    """
+
+    def __init__(self, n_events: int, masks: Mapping[str, Mask] | None = None) -> None:
+        self.n_events = n_events
+        self._kept: dict[str, Mask | Indices | None] = dict(masks or {})
+        self._last: tuple[Mask, Indices] | None = None  # a gate is fitted, then asked
+
+    def __getitem__(self, name: str) -> Indices | None:
+        kept, last = self._kept[name], self._last
+        if kept is None or kept.dtype != np.bool_:
+            return kept  # type: ignore[return-value]
+        if last is not None and last[0] is kept:
+            return last[1]
+        rows = np.flatnonzero(kept)
+        self._last = kept, rows  # type: ignore[assignment]
+        return rows
+
+    def __setitem__(self, name: str, rows: Indices | None) -> None:
+        if rows is None or len(rows) <= FEW * self.n_events:
+            self._kept[name] = rows
+        else:
+            mask = np.zeros(self.n_events, np.bool_)
+            mask[rows] = True
+            self.keep(name, mask)
+            self._last = mask, rows
+
+    def __delitem__(self, name: str) -> None:
+        del self._kept[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def keep(self, name: str, mask: Mask) -> None:
+        """Set the events of a population, which a mask of shape (n_events,) tells."""
+        few = np.count_nonzero(mask) <= FEW * self.n_events
+        self._kept[name] = np.flatnonzero(mask) if few else mask
+
+    def pass_on(self, name: str, to: str) -> None:
+        """Set the events of a population to those of another."""
+        self._kept[to] = self._kept[name]
+
+    def mask(self, name: str) -> Mask:
+        """The same as a mask of shape (n_events,), not to be written to; nothing where it is not estimable."""
+        kept = self._kept[name]
+        if kept is not None and kept.dtype == np.bool_:
+            return kept  # type: ignore[return-value]
+        mask = np.zeros(self.n_events, np.bool_)
+        if kept is not None:
+            mask[kept] = True
+        return mask
+
+    def count(self, name: str) -> int | None:
+        """How many events there are; None where it is not estimable."""
+        kept = self._kept[name]
+        if kept is None:
+            return None
+        return int(np.count_nonzero(kept)) if kept.dtype == np.bool_ else len(kept)
