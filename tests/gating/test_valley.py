@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from treg_gating.errors import GateFitError
-from treg_gating.gating.density import estimate_density, find_peaks, smooth
+from treg_gating.gating.density import estimate_density, find_peaks
 from treg_gating.gating.method import FitContext, MethodFit
 from treg_gating.gating.methods.valley import Valley
+from treg_gating.smoothing import smooth
 
 Make = Callable[..., FitContext]
 SEEDS = range(300)

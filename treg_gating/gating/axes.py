@@ -241,18 +241,23 @@ def _place(values: NDArray[np.floating[Any]], origin: float, size: float) -> Ind
 
 def _answers(gate: Polygon, origin: NDArray[np.float64], size: NDArray[np.float64], blur: int) -> NDArray[np.uint8]:
     """Answer by cell, shape (CELLS, CELLS): to be asked within `blur` cells of an edge, else inside or outside."""
-    from scipy.ndimage import binary_dilation, label
-
     near = np.zeros((CELLS, CELLS), dtype=bool)
     vertices = np.array(gate.vertices)
     for begin, end in zip(vertices, np.roll(vertices, -1, axis=0), strict=True):
         points = begin + np.linspace(0, 1, 4 * CELLS)[:, None] * (end - begin)
         at = np.floor((points - origin) / size).astype(np.intp)
         near[at[:, 0], at[:, 1]] = True
-    near = binary_dilation(near, np.ones((3, 3), dtype=bool), iterations=blur)
-    regions, n = label(~near)  # no edge runs through a region: one of its cells speaks for all
-    spokesmen = np.array([np.argmax(regions.ravel() == number) for number in range(1, n + 1)], dtype=np.intp)
-    middle = origin + (np.stack(np.unravel_index(spokesmen, regions.shape), axis=1) + 0.5) * size
-    by_region = np.concatenate([[_ASK], gate.contains(middle)]).astype(np.uint8)
-    answers: NDArray[np.uint8] = by_region[regions]
+    for axis in (near, near.T):
+        for _ in range(blur):
+            before = axis.copy()
+            axis[1:] |= before[:-1]
+            axis[:-1] |= before[1:]
+    begins = np.ones_like(near)  # no edge runs through a stretch of a row: its first cell speaks for all
+    begins[:, 1:] = near[:, 1:] != near[:, :-1]
+    stretch, first = np.cumsum(begins.ravel()) - 1, np.flatnonzero(begins)
+    apart = ~near.ravel()[first]
+    middle = origin + (np.stack(np.divmod(first[apart], CELLS), axis=1) + 0.5) * size
+    by_stretch = np.full(len(first), _ASK, dtype=np.uint8)
+    by_stretch[apart] = gate.contains(middle)
+    answers: NDArray[np.uint8] = by_stretch[stretch].reshape(near.shape)
     return answers

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
+from treg_gating.smoothing import smooth
 
-__all__ = ["Density", "Peak", "estimate_density", "find_peaks", "quantiles", "smooth"]
+__all__ = ["Density", "Peak", "estimate_density", "find_peaks", "quantiles"]
 
 Array = NDArray[np.float64]
 BINS = 512
@@ -99,21 +100,18 @@ def quantiles(values: Array, upto: NDArray[Any], *shares: float) -> Array:
     return result
 
 
-def smooth(counts: NDArray[np.float64], bandwidth: float) -> NDArray[np.float64]:
-    """Convolve counts (…, bins) with a Gaussian of `bandwidth` bins; zero beyond the ends."""
-    from scipy.ndimage import gaussian_filter1d
-
-    result: NDArray[np.float64] = gaussian_filter1d(counts, bandwidth, axis=-1, mode="constant", truncate=5)
-    return result
-
-
 def find_peaks(smoothed: NDArray[np.float64], min_prominence: float) -> list[Peak]:
     """Local maxima whose prominence is at least `min_prominence` of the highest, left to right."""
-    from scipy.signal import find_peaks as scipy_find_peaks
-
     padded = np.concatenate([[0.0], smoothed, [0.0]])
-    indices, properties = scipy_find_peaks(padded, prominence=min_prominence * float(smoothed.max()))
-    return [
-        Peak(int(index) - 1, float(padded[index]), float(prominence))
-        for index, prominence in zip(indices, properties["prominences"], strict=True)
-    ]
+    begins = np.flatnonzero(np.diff(padded, prepend=np.nan) != 0)  # of every stretch of equal values
+    heights, ends = padded[begins], np.append(begins[1:], len(padded)) - 1
+    tops = np.flatnonzero((heights[1:-1] > heights[:-2]) & (heights[1:-1] > heights[2:])) + 1
+    peaks = []
+    for top in tops:
+        height = heights[top]
+        left, right = np.flatnonzero(heights[:top] > height), np.flatnonzero(heights[top:] > height)
+        valleys = heights[left[-1] if len(left) else 0 : top], heights[top : top + right[0] if len(right) else None]
+        prominence = height - max(valley.min() for valley in valleys)
+        if prominence >= min_prominence * float(smoothed.max()):
+            peaks.append(Peak(int(begins[top] + ends[top]) // 2 - 1, float(height), float(prominence)))
+    return peaks

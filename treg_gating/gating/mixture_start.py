@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.gating.bins import Binned
-from treg_gating.gating.density import smooth
 from treg_gating.gating.mixture import Mixture, expectation, fit_mixture
+from treg_gating.smoothing import smooth
 
 __all__ = [
     "best_mixture",

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from treg_gating.smoothing import smooth
+
 __all__ = ["ChannelScores", "channel_scores"]
 
 Values = NDArray[np.float64]
@@ -89,8 +91,6 @@ def _shift_scores(middle: Values, weight: Values) -> tuple[Values, float]:
     On u = asinh(x / c) / ln 10 a factor 10^δ on x moves u by δ·g, g = x / √(x² + c²), which is 1 away from zero; the
     density becomes f − δ (g f)′, so that the score is −(g f)′ / f.
     """
-    from scipy.ndimage import gaussian_filter1d
-
     size = np.sort(np.abs(middle))
     by_size = np.argsort(np.abs(middle))
     half = np.searchsorted(np.cumsum(weight[by_size]), weight.sum() / 2)
@@ -103,8 +103,7 @@ def _shift_scores(middle: Values, weight: Values) -> tuple[Values, float]:
     step = (high - low) / _GRID
     cell = np.floor((u - low) / step).astype(np.intp)
     inside = (cell >= 0) & (cell < _GRID)
-    f = np.bincount(cell[inside], weight[inside], _GRID)
-    f = gaussian_filter1d(f, max(_BANDWIDTH / step, 1.0), mode="constant", truncate=5)
+    f = smooth(np.bincount(cell[inside], weight[inside], _GRID), max(_BANDWIDTH / step, 1.0))
     x = np.sinh((low + (np.arange(_GRID) + 0.5) * step) * np.log(10))
     g = x / np.hypot(x, 1.0)
     score = -np.gradient(g * f, step) / np.maximum(f, _FLOOR * f.max())

@@ -284,9 +284,8 @@ def _rate(ascending: Values, edges: Rows) -> tuple[Values, _Trace | None]:
 
 
 def _running_median(values: Values, width: int) -> Values:
-    from scipy.ndimage import median_filter
-
-    result: Values = median_filter(values, size=width | 1, mode="nearest")
+    around = np.pad(values, width // 2, mode="edge")
+    result: Values = np.median(np.lib.stride_tricks.sliding_window_view(around, 2 * (width // 2) + 1), axis=-1)
     return result
 
 

@@ -30,7 +30,7 @@ ONE_THREAD = dict.fromkeys(
     "1",
 )
 # What the pipeline imports only when it meets its first tube.
-_LATER = ("scipy.ndimage", "scipy.special", "flowutils")
+_LATER = ("flowutils", "numpy.ma", "numpy.random")
 _SPARE: list[tuple[subprocess.Popen[bytes], Any]] = []
 
 

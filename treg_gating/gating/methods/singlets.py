@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, ClassVar
 
 import numpy as np
@@ -48,8 +49,6 @@ class SingletBand:
 
     def fit(self, context: FitContext) -> MethodFit:
         """Polygon with four corners over the positive range of the area."""
-        from scipy.special import ndtri
-
         area, height = (context.fetch((name,))[:, 0] for name in context.dims)
         usable = np.isfinite(area) & np.isfinite(height) & (area > 0) & (height > 0)
         if not usable.all():
@@ -61,7 +60,7 @@ class SingletBand:
         if not (slope > 0 and spread > 0):
             msg = f"height does not rise with area (slope {slope:.3g}, spread {spread:.3g})"
             raise GateFitError(msg)
-        z = float(ndtri(0.5 + self.level / 2))
+        z = NormalDist().inv_cdf(0.5 + self.level / 2)
         left, right = 0.0, float(area.max()) * 1.01
         corners = [
             (left, intercept + (slope - z * spread) * left),

@@ -8,9 +8,10 @@ from typing import ClassVar
 import numpy as np
 
 from treg_gating.errors import GateFitError
-from treg_gating.gating.density import estimate_density, find_peaks, smooth
+from treg_gating.gating.density import estimate_density, find_peaks
 from treg_gating.gating.gates import Interval
 from treg_gating.gating.method import FitContext, MethodFit, argument
+from treg_gating.smoothing import smooth
 
 __all__ = ["Tail"]
 

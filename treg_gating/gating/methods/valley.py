@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
-from treg_gating.gating.density import Density, Peak, estimate_density, find_peaks, smooth
+from treg_gating.gating.density import Density, Peak, estimate_density, find_peaks
 from treg_gating.gating.gates import Interval
 from treg_gating.gating.method import FitContext, MethodFit, argument
+from treg_gating.smoothing import smooth
 
 __all__ = ["Valley"]
 
