@@ -7,9 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["smooth"]
+__all__ = ["kernel_reach", "smooth"]
 
 TRUNCATE = 5.0  # standard deviations
+
+
+def kernel_reach(bandwidth: float) -> int:
+    """Bins behind which the kernel of :func:`smooth` is zero."""
+    return int(TRUNCATE * bandwidth + 0.5)
 
 
 def smooth(counts: NDArray[Any], bandwidth: float) -> NDArray[np.float64]:
@@ -20,7 +25,7 @@ def smooth(counts: NDArray[Any], bandwidth: float) -> NDArray[np.float64]:
     >>> smooth(np.array([0.0, 0.0, 4.0, 0.0, 0.0]), 0.5).round(3).tolist()
     [0.001, 0.426, 3.146, 0.426, 0.001]
     """
-    reach = int(TRUNCATE * bandwidth + 0.5)
+    reach = kernel_reach(bandwidth)
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / bandwidth) ** 2)
     kernel /= kernel.sum()
     rows = np.asarray(counts, dtype=np.float64).reshape(-1, counts.shape[-1])

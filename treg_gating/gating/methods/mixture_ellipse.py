@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,7 +22,7 @@ from treg_gating.gating.mixture_start import best_mixture
 __all__ = ["MixtureEllipse"]
 
 BIN = 0.05  # spreads
-LEVELS = (8, 4, 2)  # bins, along each axis, that are one while the mixture is sought, then fitted
+LEVELS = (2, 4, 8)  # bins, along each axis, that are one: the mixture is sought on the last, and ended on the first
 REACH = 160  # bins from the centre
 CHUNK = 1 << 14  # events; what is made of them stays in the processor's cache
 
@@ -66,7 +67,7 @@ class MixtureEllipse:
         cell = _cells(columns, centre, spread)
         del columns  # a large tube's are larger than all that follows
         binned = _binned(cell)
-        levels = [merged(binned, cells * BIN) for cells in LEVELS]
+        levels = list(accumulate(LEVELS, lambda finer, cells: merged(finer, cells * BIN), initial=binned))[:0:-1]
         mixture = best_mixture(levels, self.components, self.nu, floor=BIN)
         bright, how = self._bright(context)
         target = binned if bright is None else _binned(cell[bright])

@@ -12,7 +12,7 @@ from treg_gating.errors import GateFitError
 from treg_gating.gating.density import Density, Peak, estimate_density, find_peaks
 from treg_gating.gating.gates import Interval
 from treg_gating.gating.method import FitContext, MethodFit, argument
-from treg_gating.smoothing import smooth
+from treg_gating.smoothing import kernel_reach, smooth
 
 __all__ = ["Valley"]
 
@@ -97,8 +97,11 @@ class Valley:
 def _bootstrap(density: Density, left: Peak, right: Peak) -> NDArray[np.float64]:
     """Cuts found again between the same two peaks in Poisson-resampled histograms (seeded by the data's size)."""
     rng = np.random.default_rng(int(density.counts.sum()))
-    curves = smooth(rng.poisson(density.counts, (BOOTSTRAPS, density.counts.size)).astype(float), density.bandwidth)
-    inside = curves[:, left.index : right.index + 1]
+    reach = kernel_reach(density.bandwidth)  # bins farther away say nothing of the curve between the peaks
+    first, last = max(0, left.index - reach), right.index + 1 + reach
+    draws = rng.poisson(density.counts[first:last], (BOOTSTRAPS, len(density.counts[first:last])))
+    curves = smooth(draws.astype(float), density.bandwidth)
+    inside = curves[:, left.index - first : right.index + 1 - first]
     at = inside.argmin(axis=1)
     edge = (at == 0) | (at == inside.shape[1] - 1)
     cuts: NDArray[np.float64] = density.centres[left.index + at[~edge]]
