@@ -22,6 +22,7 @@ Column = Callable[[NDArray[np.intp]], NDArray[np.floating[Any]]]
 CHUNK = 1 << 11  # events whose product stays in the processor's cache
 STRETCH = 1 << 16  # events that are worth a turn of a thread
 FEW = 0.25
+RAW_KEPT = 2  # columns that are not compensated
 
 
 class LinearColumns:
@@ -85,7 +86,14 @@ class LinearColumns:
         if column is None:
             self.hold([name])
             column = self._whole[name]
+            self._let_go()
         return _chosen(column, rows)
+
+    def _let_go(self) -> None:
+        """Of raw columns only the last ones stay: gates ask for a few at a time, and they are soon made again."""
+        raw = [name for name in self._whole if name not in self._row]
+        for name in raw[:-RAW_KEPT]:
+            self._whole.pop(name, None)
 
     def stretch(self, name: str, first: int, last: int) -> Column:
         """Values of one channel for some of the events from `first` to `last`, which are counted from `first` on.

@@ -22,6 +22,7 @@ __all__ = ["control_densities", "count_populations", "gate_interval", "percentag
 
 Indices = NDArray[np.intp]
 Change = tuple[Indices, Indices]
+Place = slice | NDArray[np.bool_]
 
 PICTURE_BINS = {1: 160, 2: 72}
 TOGETHER = 1 << 16  # events; what is made of them stays in the processor's cache
@@ -50,7 +51,9 @@ def count_populations(
         nested = np.empty_like(column)
         for first in range(0, len(order), TOGETHER):
             nested[first : first + TOGETHER] = column[order[first : first + TOGETHER]]
-        return {name: _median((nested if isinstance(at, slice) else column)[at]) for name, at in places.items()}
+        return {
+            name: _median(nested[at] if isinstance(at, slice) else column[at]) for name, at in places
+        }  # a piece is put in disorder, but the pieces it holds were asked before it
 
     columns = [values(np.arange(walk.rows.n_events)) for values in linear.values()]
     medians = dict(zip(linear, side_by_side(medians_of, columns), strict=True))
@@ -74,12 +77,14 @@ def _count(population: str, parent: str, walk: Walk, mfi: Mapping[str, float]) -
     return PopulationCount(population, parent, n, n_parent, mfi=mfi)
 
 
-def _nested(template: GatingTemplate, walk: Walk) -> tuple[NDArray[np.uint32], dict[str, slice | NDArray[np.bool_]]]:
+def _nested(
+    template: GatingTemplate, walk: Walk
+) -> tuple[NDArray[np.uint32], list[tuple[str, slice | NDArray[np.bool_]]]]:
     """An order of all events in which populations lie together, and where each does that holds events.
 
     A population's own events come before those of its children, so that a tree of populations is made of pieces, and
     values are put into this order once for all. A population that shares events with one beside it is no such piece;
-    its events are given by a mask.
+    its events are given by a mask. Smaller populations come first.
     """
     counts = {name: found for name in walk.rows if (found := walk.rows.count(name))}
     parents = {"clean": "root"} | {step.population: step.parent for step in template.steps}
@@ -95,7 +100,8 @@ def _nested(template: GatingTemplate, walk: Walk) -> tuple[NDArray[np.uint32], d
         pieces[name] = slice(int(ends[at - 1]) if at else 0, int(ends[last]))
     order = np.concatenate([np.flatnonzero(smallest == at).astype(np.uint32) for at in range(len(names))])
     whole = {name: pieces[name].stop - pieces[name].start == n for name, n in counts.items()}
-    return order, {name: pieces[name] if whole[name] else walk.rows.mask(name) for name in counts}
+    places = {name: pieces[name] if whole[name] else walk.rows.mask(name) for name in counts}
+    return order, sorted(places.items(), key=lambda one: counts[one[0]])
 
 
 def _downwards(population: str, parents: Mapping[str, str]) -> list[str]:
@@ -105,13 +111,13 @@ def _downwards(population: str, parents: Mapping[str, str]) -> list[str]:
 
 
 def _median(values: NDArray[np.floating[Any]]) -> float:
-    """What numpy.median gives, found by one partition instead of two."""
+    """What numpy.median gives, found by one partition in place instead of two."""
     half = len(values) // 2
-    parted = np.partition(values, half)
-    if np.isnan(parted[half:].max()):
+    values.partition(half)
+    if np.isnan(values[half:].max()):
         return np.nan
-    low = parted[half] if len(values) % 2 else parted[:half].max()
-    return float((low + parted[half]) / 2)
+    low = values[half] if len(values) % 2 else values[:half].max()
+    return float((low + values[half]) / 2)
 
 
 def gate_interval(
@@ -265,7 +271,7 @@ def control_densities(
         if canonical_marker(step.dims[0]).casefold() != wanted or rows is None or len(rows) == 0:
             continue
         low, high = limits[step.dims[0]]
-        densities[step.population] = _histogram(view, step.dims, rows, (low,), (high,))
+        densities[step.population] = _histogram(view, step.dims, walk.rows.mask(step.fit_on), (low,), (high,))
     return densities
 
 
@@ -294,20 +300,19 @@ def picture_gates(
     def draw(step: GateStep) -> GatePicture:
         low, high = zip(*(limits[name] for name in step.dims), strict=True)
         control = (controls or {}).get(step.population)
-        counts = _histogram(view, step.dims, walk.rows[step.parent], low, high)
+        counts = _histogram(view, step.dims, walk.rows.mask(step.parent), low, high)
         return GatePicture(step.population, step.parent, step.dims, low, high, counts, control)
 
     return tuple(side_by_side(draw, drawn))
 
 
 def _histogram(
-    view: EventView, dims: Sequence[str], rows: Indices | None, low: Sequence[float], high: Sequence[float]
+    view: EventView, dims: Sequence[str], mask: NDArray[np.bool_], low: Sequence[float], high: Sequence[float]
 ) -> NDArray[np.uint32]:
-    rows = np.zeros(0, np.intp) if rows is None else rows
     bins = PICTURE_BINS[len(dims)]
     shape = (bins,) * len(dims)
     cells = np.zeros(int(np.prod(shape)), np.int64)
-    for first in range(0, len(rows), TOGETHER):
-        numbers = view.placed(dims, rows[first : first + TOGETHER], low, high, shape)
+    for first in range(0, len(mask), TOGETHER):
+        numbers = view.placed(dims, np.flatnonzero(mask[first : first + TOGETHER]) + first, low, high, shape)
         cells += np.bincount(numbers, minlength=len(cells))[: len(cells)]
     return cells.astype(np.uint32).reshape(shape)

@@ -38,8 +38,8 @@ class Binned:
 
 def bin_events(events: NDArray[np.floating[Any]], width: float) -> Binned:
     """Sparse histogram of finite events, shape (n, d), with bins of `width` gate units."""
-    finite = np.isfinite(events).all(axis=1)
-    events = events if finite.all() else events[finite]
+    finite = np.isfinite(events)
+    events = events if finite.all() else events[finite.all(axis=1)]
     keys = np.zeros(len(events), np.int64)
     lows, spans = [], []
     for axis in events.T:

@@ -24,7 +24,7 @@ T = TypeVar("T", bound=np.floating[Any])
 KEY_BITS = 18  # sign, exponent and nine bits of the fraction
 BEHIND_KEY = 32 - KEY_BITS
 BEHIND_KNOT = 16  # bits of a float32 behind those that choose the piece of a table; seven of the fraction choose it
-MANY = 1 << 20  # events
+MANY = 1 << 19  # events
 FEW = 20_000  # events; so many are sorted as quickly as they are looked up
 CHUNK = 1 << 14  # events; what is made of them stays in the processor's cache
 

@@ -47,7 +47,8 @@ class Walk:
 def fit_sample(template: GatingTemplate, view: EventView, *, batch: str) -> Walk:
     """Pass 1: every gate on its own, and the summaries of the methods that learn from the cohort."""
 
-    def decide(step: GateStep, walk: Walk, context: FitContext) -> FittedGate:
+    def decide(step: GateStep, walk: Walk, look: Callable[[], FitContext]) -> FittedGate:
+        context = look()
         for rule in step.chain:
             if isinstance(rule.method, CohortMethod) and context.n_events:
                 walk.summaries[f"{step.population}/{rule.name}"] = rule.method.summarise(context)
@@ -85,15 +86,15 @@ def apply_sample(
     final = {step.population: settle(step, own[step.population]) for step in template.gate_steps if _stands(step, own)}
     known = {name: gate.gate for name, gate in final.items() if gate.gate is not None}
 
-    def decide(step: GateStep, walk: Walk, context: FitContext) -> FittedGate:
+    def decide(step: GateStep, walk: Walk, look: Callable[[], FitContext]) -> FittedGate:
         gate = final.get(step.population)
         if gate is None:
-            gate = settle(step, _follow(step, step.chain, context, models))
+            gate = settle(step, _follow(step, step.chain, look(), models))
         if gate.gate is not None or gate.status is not GateStatus.CONSENSUS:
             return gate
         behind = step.chain[[rule.method is None for rule in step.chain].index(True) + 1 :]
         there_is_none = f"{gate.reason}; and there is no consensus"
-        found = _follow(step, behind, context, models)
+        found = _follow(step, behind, look(), models)
         return replace(found, reason="; ".join(filter(None, (there_is_none, found.reason))))
 
     return _walk(template, view, batch, decide, known_masks(template, known, view))
@@ -114,7 +115,7 @@ def _stands(step: GateStep, own: Mapping[str, FittedGate]) -> bool:
 def apply_gates(template: GatingTemplate, gates: Mapping[str, FittedGate], view: EventView) -> Walk:
     """Walk down with gates that are known; nothing is fitted or settled."""
 
-    def decide(step: GateStep, walk: Walk, context: FitContext) -> FittedGate:
+    def decide(step: GateStep, walk: Walk, look: Callable[[], FitContext]) -> FittedGate:
         return gates[step.population]
 
     known = {name: found.gate for name, found in gates.items() if found.gate is not None}
@@ -125,7 +126,7 @@ def _walk(
     template: GatingTemplate,
     view: EventView,
     batch: str,
-    decide: Callable[[GateStep, Walk, FitContext], FittedGate],
+    decide: Callable[[GateStep, Walk, Callable[[], FitContext]], FittedGate],
     known: Mapping[str, NDArray[np.bool_]],
 ) -> Walk:
     walk = Walk(rows=PopulationRows(view.n_events, {"root": np.ones(view.n_events, np.bool_), "clean": view.kept}))
@@ -142,11 +143,10 @@ def _walk(
             )
             walk.rows.pass_on(step.parent, step.population)
             continue
-        base = walk.rows[step.fit_on]
         gate = (
             _failed(step, walk.why_not.get(step.fit_on, ""), 0)
-            if base is None
-            else decide(step, walk, _context(step, view, base, walk, batch, memo))
+            if walk.rows.count(step.fit_on) is None
+            else decide(step, walk, partial(_context, step, view, walk, batch, memo))
         )
         walk.gates[step.population] = gate
         if step.population in known:
@@ -156,10 +156,10 @@ def _walk(
     return walk
 
 
-def _context(
-    step: GateStep, view: EventView, base: Indices, walk: Walk, batch: str, memo: dict[Any, Any]
-) -> FitContext:
-    inside = None
+def _context(step: GateStep, view: EventView, walk: Walk, batch: str, memo: dict[Any, Any]) -> FitContext:
+    """What a method may look at, of a population that is estimable."""
+    base, inside = walk.rows[step.fit_on], None
+    assert base is not None  # noqa: S101 (asked before)
     if step.fit_on != step.parent and walk.rows.count(step.parent) is not None:
         inside = walk.rows.mask(step.parent)[base]
 
@@ -177,6 +177,9 @@ class _Looks:
 
     def fetch(self, names: Sequence[str]) -> NDArray[np.floating[Any]]:
         return self.view.values(names, self.rows)
+
+    def fetch_some(self, names: Sequence[str], some: NDArray[np.bool_]) -> NDArray[np.floating[Any]]:
+        return self.view.values(names, self.rows[some])
 
     def counted(self, name: str) -> Counted:
         return self.view.counted(name, self.rows)

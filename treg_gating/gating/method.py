@@ -45,6 +45,9 @@ class Looks(Protocol):
     def measures(self, name: str) -> bool:
         """As :meth:`FitContext.measures`."""
 
+    def fetch_some(self, names: Sequence[str], some: NDArray[np.bool_]) -> Events:
+        """Columns of some of the events."""
+
     def holds(self, gate: Gate) -> NDArray[np.bool_]:
         """As :meth:`FitContext.holds`."""
 
@@ -89,6 +92,14 @@ class FitContext:
     def n_events(self) -> int:
         """Number of these events."""
         return len(self.events) if self.size is None else self.size
+
+    def fetch_inside(self, names: Sequence[str]) -> Events:
+        """As `fetch`, of the events that are in the step's parent."""
+        if self.inside is None:
+            return self.fetch(names)
+        if self.looks is not None:
+            return self.looks.fetch_some(names, self.inside)
+        return self.fetch(names)[self.inside]
 
     def counted(self, name: str) -> Counted:
         """Finite values of a dimension, ascending, to within 2 · 10⁻⁴ gate units, and how many events have each."""

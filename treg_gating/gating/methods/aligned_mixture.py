@@ -266,8 +266,7 @@ class AlignedMixture:
         return MethodFit(HalfPlane(context.dims, (x, y), offset), reason, (error,), caution)
 
     def _cut(self, context: FitContext, placed: _Placed) -> MethodFit:
-        events = context.fetch(placed.columns).astype(np.float64)
-        events = events if context.inside is None else events[context.inside]
+        events = context.fetch_inside(placed.columns).astype(np.float64)
         events = events[np.isfinite(events).all(axis=1)]
         expected, at = placed.total, placed.columns.index(context.dims[0])
         threshold, jitter = balanced_threshold(events[:, at], placed.probability(events), expected)

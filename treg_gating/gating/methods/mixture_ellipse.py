@@ -24,6 +24,7 @@ __all__ = ["MixtureEllipse"]
 BIN = 0.05  # spreads
 LEVELS = (2, 4, 8)  # bins, along each axis, that are one: the mixture is sought on the last, and ended on the first
 REACH = 160  # bins from the centre
+TOGETHER = 1 << 18  # events that are counted at once
 CHUNK = 1 << 14  # events; what is made of them stays in the processor's cache
 
 
@@ -70,7 +71,7 @@ class MixtureEllipse:
         levels = list(accumulate(LEVELS, lambda finer, cells: merged(finer, cells * BIN), initial=binned))[:0:-1]
         mixture = best_mixture(levels, self.components, self.nu, floor=BIN)
         bright, how = self._bright(context)
-        target = binned if bright is None else _binned(cell[bright])
+        target = binned if bright is None else _binned(cell, bright)
         target = target if target.total >= 50 else binned
         k = _component_of(target, mixture.size, expectation(mixture, target.points)[0], mixture.scales, how)
         mean = centre + spread * mixture.means[k]
@@ -135,9 +136,13 @@ def _cells(
     return cell
 
 
-def _binned(cell: NDArray[np.int32]) -> Binned:
+def _binned(cell: NDArray[np.int32], of: NDArray[np.bool_] | None = None) -> Binned:
     """The events on the grid, in spreads from the centre."""
-    counts = np.bincount(cell, minlength=2)[1:]
+    counts = np.zeros((2 * REACH) ** 2 + 1, np.int64)
+    for first in range(0, len(cell), TOGETHER):
+        part = slice(first, first + TOGETHER)
+        counts += np.bincount(cell[part] if of is None else cell[part][of[part]], minlength=len(counts))
+    counts = counts[1:]
     known = np.flatnonzero(counts)
     corner = np.stack(np.divmod(known, 2 * REACH), axis=1) - REACH
     return Binned((corner + 0.5) * BIN, counts[known].astype(np.float64))
