@@ -19,7 +19,7 @@ __all__ = ["Column", "LinearColumns"]
 
 Column = Callable[[NDArray[np.intp]], NDArray[np.floating[Any]]]
 
-CHUNK = 1 << 11  # events whose product stays in the processor's cache
+CHUNK = 1 << 13  # events whose product stays in the processor's cache
 STRETCH = 1 << 16  # events that are worth a turn of a thread
 FEW = 0.25
 RAW_KEPT = 2  # columns that are not compensated
@@ -106,7 +106,7 @@ class LinearColumns:
         if stretch is None:
             plan = (self._row, self._sources, self._weights) if self._row else None
             stretch = self._stretches[first, last] = Stretch(self._events[first:last], self._column, plan)
-        return partial(stretch.values, name)
+        return stretch.column(name)
 
 
 def _chosen(values: NDArray[np.floating[Any]], rows: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
@@ -139,9 +139,16 @@ class Stretch:
         self._events = events
         self._column = column
         self._row, self._sources, self._weights = plan or ({}, slice(0), np.empty((0, 0)))
+        self._awaited: set[int] = set()
         self._copies: dict[int, NDArray[np.floating[Any]]] = {}
         self._dyes: NDArray[np.floating[Any]] | None = None
         self._place: NDArray[np.intp] | None = None  # of each event among those compensated; None: all are
+
+    def column(self, name: str) -> Column:
+        """The way to the values of one channel."""
+        if name not in self._row:
+            self._awaited.add(self._column[name])
+        return partial(self.values, name)
 
     def values(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
         """Values of one channel for the events `rows`, which ascend, shape (len(rows),)."""
@@ -163,8 +170,15 @@ class Stretch:
         return self._dyes
 
     def _as_measured(self, column: int) -> NDArray[np.floating[Any]]:
+        """One column; all that are awaited are copied together, while the events are in the processor's cache."""
         if column not in self._copies:
-            self._copies[column] = np.ascontiguousarray(self._events[:, column])
+            columns = sorted({column, *self._awaited} - self._copies.keys())
+            made = np.empty((len(columns), len(self._events)), self._events.dtype)
+            for first in range(0, len(self._events), CHUNK):
+                part = slice(first, first + CHUNK)
+                for row, each in enumerate(columns):
+                    made[row, part] = self._events[part, each]
+            self._copies.update(zip(columns, made, strict=True))
         return self._copies[column]
 
     def _compensate(self, rows: NDArray[np.intp] | None) -> None:

@@ -115,8 +115,8 @@ def test_no_events(template: GatingTemplate) -> None:
 def test_a_stretch_gives_what_the_tube_gives(rng: np.random.Generator, few_first: bool) -> None:
     """Whether dyes are compensated for some events and then for others, or for all of them at once."""
     columns = LinearColumns(tube(rng, False), matrix(), DYES)
-    first, last = 12_000, 20_000
-    few, many = np.arange(0, 8000, 9), np.arange(8000)
+    first, last = 12_000, 29_000  # more than one chunk
+    few, many = np.arange(0, 17_000, 9), np.arange(17_000)
     ways = {name: columns.stretch(name, first, last) for name in CHANNELS}
     for rows in (few, few[::2], many, few) if few_first else (many, few):
         for name, way in ways.items():

@@ -23,9 +23,10 @@ from treg_gating.transforms import Linear, Transform, least_float32
 __all__ = ["Axis", "Column", "axis_of", "mask_of"]
 
 Indices = NDArray[np.intp]
+Cells = NDArray[np.int32]
 
 CELLS = 256  # of a screen, along each dimension; the first and the last lie outside the polygon
-CHUNK = 1 << 14  # events; what is made of them stays in the processor's cache
+CHUNK = 1 << 16  # events; what is made of them stays in the processor's cache, and numpy's own time hardly counts
 DOUBT = 1e-5  # gate units; more than a value from a table may err
 FEW = 20_000  # events that are not worth a screen
 _OUTSIDE, _INSIDE, _ASK = 0, 1, 2
@@ -198,8 +199,8 @@ class _Screen:
     answers : by cell, row by row: inside, outside, or to be asked.
     """
 
-    across: Callable[[NDArray[np.floating[Any]]], Indices]
-    along: Callable[[NDArray[np.floating[Any]]], Indices]
+    across: Callable[[NDArray[np.floating[Any]]], Cells]
+    along: Callable[[NDArray[np.floating[Any]]], Cells]
     answers: NDArray[np.uint8]
 
 
@@ -216,7 +217,7 @@ def _screen(gate: Polygon, x: Transform, y: Transform) -> _Screen:
 
 def _cells(
     transform: Transform, origin: float, size: float
-) -> tuple[Callable[[NDArray[np.floating[Any]]], Indices], int]:
+) -> tuple[Callable[[NDArray[np.floating[Any]]], Cells], int]:
     """How the cell of a linear value is found, and by how many cells that may be wrong."""
     if isinstance(transform, Linear):
         return partial(_place, origin=origin, size=size), 1
@@ -226,16 +227,16 @@ def _cells(
     neighbours[len(exact) // 2 - 1] = False  # of the largest number and minus zero
     blur = int(np.abs(np.diff(ends))[neighbours].max())
     numbers = ends.astype(np.uint8)  # so that the table stays in the processor's cache
-    return lambda values: numbers.take(keys_of(values)).astype(np.intp), blur + 1
+    return lambda values: numbers.take(keys_of(values)).astype(np.int32), blur + 1
 
 
-def _place(values: NDArray[np.floating[Any]], origin: float, size: float) -> Indices:
+def _place(values: NDArray[np.floating[Any]], origin: float, size: float) -> Cells:
     """Number of the cell, the first or last one for what lies beyond; the first for what is no number."""
     number = values * values.dtype.type(1 / size)
     number -= values.dtype.type(origin / size)
     np.fmax(number, 0, out=number)
     np.minimum(number, CELLS - 1, out=number)
-    cell: Indices = number.astype(np.intp)
+    cell: Cells = number.astype(np.int32)
     return cell
 
 

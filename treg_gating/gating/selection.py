@@ -17,7 +17,7 @@ __all__ = ["held", "known_masks", "selected"]
 
 Mask = NDArray[np.bool_]
 
-STRETCH = 1 << 17  # events; numpy's own time hardly counts
+STRETCH = 1 << 18  # events; numpy's own time hardly counts
 FEW = 0.25  # share of a stretch
 
 
