@@ -16,6 +16,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from treg_gating.run.processes import LITTLE_MEMORY
+
 __all__ = ["LIBRARIES", "high_water", "in_fresh_process", "in_turn", "machine"]
 
 LIBRARIES = ("treg-gating", "numpy", "scipy", "dask", "distributed", "flowkit", "flowio", "flowutils")
@@ -58,10 +60,11 @@ def high_water(*, reset: bool = False) -> int:
 
 
 def in_fresh_process(*arguments: str) -> Any:
-    """What ``throughput.py --inside ARGUMENTS`` prints as its last line, as JSON."""
+    """What ``throughput.py --inside ARGUMENTS`` prints as its last line, as JSON; in the surroundings of a worker."""
     script = Path(__file__).parents[1] / "throughput.py"
     command = [sys.executable, str(script), "--inside", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    surroundings = {**LITTLE_MEMORY, **os.environ}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=surroundings)
     if done.returncode:
         msg = f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-2000:]}"
         raise RuntimeError(msg)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["ONE_THREAD", "PIPELINE", "cores", "end_process", "spares", "start_process"]
+__all__ = ["LITTLE_MEMORY", "ONE_THREAD", "PIPELINE", "cores", "end_process", "spares", "start_process"]
 
 PIPELINE = "treg_gating.pipeline"
 ONE_THREAD = dict.fromkeys(
@@ -29,6 +29,13 @@ ONE_THREAD = dict.fromkeys(
     ),
     "1",
 )
+# The C library's allocator (glibc): one heap for all threads, which gives back what is free at its end, and large
+# blocks beside it. Else what a large tube needed for a moment stays with the process, in pieces.
+LITTLE_MEMORY = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(16 << 20),
+}
 # What the pipeline imports only when it meets its first tube.
 _LATER = ("flowutils", "numpy.ma", "numpy.random")
 _SPARE: list[tuple[subprocess.Popen[bytes], Any]] = []
@@ -58,7 +65,7 @@ def _start(pipeline: str) -> tuple[subprocess.Popen[bytes], Any]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=words,
-        env={**os.environ, **ONE_THREAD},
+        env={**LITTLE_MEMORY, **os.environ, **ONE_THREAD},
     )
     return process, words
 
