@@ -60,48 +60,49 @@ class LinearColumns:
         chosen = spillover.inverse[:, [spillover.channels.index(name) for name in channels]]
         self._weights = np.ascontiguousarray(chosen)  # row by row, the product takes a third of the time
 
-    def hold(self, names: Sequence[str]) -> None:
-        """Make the whole columns of these channels, and of all dyes where one is among them."""
+    def compensate(self) -> None:
+        """Make the whole columns of all dyes."""
         with self._making:
-            new = [name for name in names if name not in self._whole]
-            dyes = list(self._row) if any(name in self._row for name in new) else []
-            raw = [name for name in new if name not in self._row]
-            made = np.empty((len(dyes) + len(raw), len(self._events)), self._events.dtype)
+            if self._row and not self._row.keys() <= self._whole.keys():
+                self._make(next(iter(self._row)))
 
-            def fill(first: int) -> None:
-                for begin in range(first, min(first + STRETCH, len(self._events)), CHUNK):
-                    part = slice(begin, begin + CHUNK)
-                    events = self._events[part]
-                    if dyes:
-                        made[: len(dyes), part] = _product(events[:, self._sources], self._weights).T
-                    for row, name in enumerate(raw, len(dyes)):
-                        made[row, part] = events[:, self._column[name]]
+    def _make(self, name: str) -> None:
+        """The whole column of a channel, and of all dyes where it is one."""
+        dyes, raw = (list(self._row), None) if name in self._row else ([], self._column[name])
+        made = np.empty((max(len(dyes), 1), len(self._events)), self._events.dtype)
 
-            side_by_side(fill, range(0, len(self._events), STRETCH))
-            self._whole.update(zip([*dyes, *raw], made, strict=True))
+        def fill(first: int) -> None:
+            for begin in range(first, min(first + STRETCH, len(self._events)), CHUNK):
+                part = slice(begin, begin + CHUNK)
+                if raw is None:
+                    made[:, part] = _product(self._events[part, self._sources], self._weights).T
+                else:
+                    made[0, part] = self._events[part, raw]
+
+        side_by_side(fill, range(0, len(self._events), STRETCH))
+        self._whole.update(zip(dyes or [name], made, strict=True))
 
     def values(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
         """Values of one channel ($PnN) for the events `rows`, which ascend; shape (len(rows),)."""
-        column = self._whole.get(name)
-        if column is None:
-            self.hold([name])
-            column = self._whole[name]
-            self._let_go()
+        with self._making:
+            column = self._whole.pop(name, None)
+            if column is None:
+                self._make(name)
+                column = self._whole.pop(name)
+            self._whole[name] = column  # the last one asked for comes last
+            raw = [one for one in self._whole if one not in self._row]
+            for one in raw[:-RAW_KEPT]:  # gates ask for a few at a time, and they are soon made again
+                del self._whole[one]
         return _chosen(column, rows)
-
-    def _let_go(self) -> None:
-        """Of raw columns only the last ones stay: gates ask for a few at a time, and they are soon made again."""
-        raw = [name for name in self._whole if name not in self._row]
-        for name in raw[:-RAW_KEPT]:
-            self._whole.pop(name, None)
 
     def stretch(self, name: str, first: int, last: int) -> Column:
         """Values of one channel for some of the events from `first` to `last`, which are counted from `first` on.
 
         Channels of the same stretch are compensated together as long as one of these ways to their values is kept.
         """
-        if name in self._whole:
-            return partial(_chosen, self._whole[name][first:last])
+        column = self._whole.get(name)
+        if column is not None:
+            return partial(_chosen, column[first:last])
         stretch = self._stretches.get((first, last))
         if stretch is None:
             plan = (self._row, self._sources, self._weights) if self._row else None

@@ -148,6 +148,7 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
     counts = count_populations(template, walk, ready.linear)
     controls = {name: by_batch[tube.batch] for name, by_batch in cohort.controls.items() if tube.batch in by_batch}
     primary = template.primary
+    pictures = picture_gates(template, walk, ready.view, axis_limits(template), controls)
     interval = gate_interval(template, walk, ready.view, primary.numerator, primary.denominator)
     return SampleResult(
         **_identity(tube),
@@ -169,7 +170,7 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
         flags=ready.flags
         + cohort.flags.get(tube.tube_id, ())
         + flag_result(template, settings.study, counts, tuple(walk.gates.values()), ready.quality, interval),
-        pictures=picture_gates(template, walk, ready.view, axis_limits(template), controls),
+        pictures=pictures,
         gate_interval={} if interval is None else {primary.numerator: interval},
         quality=ready.quality.numbers,
         margins=ready.quality.margins,
@@ -238,8 +239,7 @@ def prepare(
     }
     view = EventView.of_axes(sample.n_events, quality.kept, axes)
     if again:  # medians need all events of all dyes; gates that are settled take from these columns too
-        gated = {name for step in template.gate_steps for name in step.dims} - raw
-        compensated.hold([channel.name for marker, channel in panel.channel_of.items() if marker in gated])
+        compensated.compensate()
     stains = {
         marker: axis.linear
         for marker, axis in axes.items()
