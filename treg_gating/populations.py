@@ -199,8 +199,9 @@ def _changes(template: GatingTemplate, walk: Walk, view: EventView, name: str) -
     parent, before = walk.rows.mask(step.parent), walk.rows.mask(name)
 
     def change(sign: int) -> Change:
-        after = held(step, _shifted(gate, sign), parent, view)
-        return np.flatnonzero(after & ~before), np.flatnonzero(before & ~after)
+        other = np.flatnonzero(held(step, _shifted(gate, sign), parent, view) != before)
+        left = before[other]
+        return other[~left], other[left]
 
     return change(-1), change(1)
 

@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 ANGLES = np.deg2rad(np.arange(2.5, 90, 2.5))
 RECALLS = (0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995)
 BOOTSTRAPS = 60
-ERROR_BINS = 2_000
+ERROR_BINS = 1_000
 OVERFULL = 1.1
 
 
