@@ -11,11 +11,20 @@ import numpy as np
 from treg_gating.errors import CompensationError, InputError, TregGatingError
 from treg_gating.fcs import read_header
 from treg_gating.flags import Flag, FlagLevel
+from treg_gating.gating.steps import GatingTemplate
 from treg_gating.sample import Sample, Spillover
 from treg_gating.samplesheet import Role, Tube
 from treg_gating.spillover import fit_controls
 
-__all__ = ["MATRIX_ORDER", "choose_matrix", "from_controls", "odd_files", "odd_in_batch", "parse_order"]
+__all__ = [
+    "MATRIX_ORDER",
+    "choose_matrix",
+    "compensation_of",
+    "from_controls",
+    "odd_files",
+    "odd_in_batch",
+    "parse_order",
+]
 
 MATRIX_ORDER = ("controls", "csv", "file")
 FEWEST_FILES = 3  # two that differ do not tell which of them is odd
@@ -173,3 +182,39 @@ def _differs(matrix: Spillover, own: Spillover) -> list[Flag]:
         f"{matrix.source or 'the matrix used'} {first[row, column]:.3f} (limit {DIFFERENT:g} apart)"
     )
     return [Flag("SPILLOVER_DIFFERS", FlagLevel.NOTE, text)]
+
+
+def compensation_of(
+    sample: Sample, template: GatingTemplate, given: Spillover | None, used: Sequence[str], file: str
+) -> tuple[str, Spillover | None]:
+    """What the events are compensated with, in words, and the matrix; None where they are not.
+
+    A matrix that was given goes before the one of imported gates, and that before the file's own.
+
+    Raises
+    ------
+    CompensationError : a matrix is missing, or there is one for events that are compensated already.
+    """
+    exported = [name for name in used if name.startswith(("FJComp-", "Comp-"))]
+    if template.compensation == "uncompensated":
+        return "none: gates on uncompensated values", None
+    if template.compensation == "none":
+        if given is not None or (sample.spillover is not None and not exported):
+            source = given.source if given else "the file's $SPILLOVER"
+            msg = (
+                f"{file}: template {template.name} is for events that are compensated already, but there is a "
+                f"matrix ({source}). Use a template with compensation = file, or remove the matrix."
+            )
+            raise CompensationError(msg)
+        return "none: the export is compensated already", None
+    if exported:
+        msg = f"{file}: channel {exported[0]} is compensated already; use a template with compensation = none"
+        raise CompensationError(msg)
+    spillover = given or (template.imported.spillover if template.imported else None) or sample.spillover
+    if spillover is None:
+        msg = (
+            f"{file}: no spillover matrix in the file, and none was given. Give one with --spillover MATRIX.csv, or "
+            "use a template with compensation = none for events that are compensated already."
+        )
+        raise CompensationError(msg)
+    return spillover.source or "the file's own matrix", spillover

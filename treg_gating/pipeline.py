@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.errors import CompensationError, FCSError, TregGatingError
+from treg_gating.errors import FCSError, TregGatingError
 from treg_gating.fcs import read_fcs
 from treg_gating.flags import Flag
 from treg_gating.gating.axes import Column, axis_of
@@ -26,7 +26,7 @@ from treg_gating.gating.results import FittedGate, SampleFit, SampleResult
 from treg_gating.gating.template import GateStep, GatingTemplate
 from treg_gating.instrument import instrument_settings
 from treg_gating.linear_columns import LinearColumns
-from treg_gating.matrices import MATRIX_ORDER, choose_matrix, odd_in_batch
+from treg_gating.matrices import MATRIX_ORDER, choose_matrix, compensation_of, odd_in_batch
 from treg_gating.panel import Panel, match_panel
 from treg_gating.populations import control_densities, count_populations, gate_interval, picture_gates
 from treg_gating.quality import QualityReport, assess
@@ -229,7 +229,7 @@ def prepare(
     quality = quality or assess(sample, used)
     controls = None if template.imported else settings.matrices.get(tube.batch)  # imported gates bring theirs along
     given, doubts = choose_matrix(sample, used, order=settings.order, controls=controls, table=settings.spillover)
-    how, spillover = _compensation(sample, template, given, used, tube.file)
+    how, spillover = compensation_of(sample, template, given, used, tube.file)
     dyes = [] if spillover is None else [name for name in used if name in spillover.channels]
     as_measured, compensated = LinearColumns(sample, None), LinearColumns(sample, spillover, dyes)
     raw = template.imported.raw if template.imported else frozenset()
@@ -246,38 +246,6 @@ def prepare(
         if marker not in raw and not isinstance(axis.transform, Linear)
     }
     return Prepared(template, sample, panel, how, spillover, quality, view, stains, raw, doubts)
-
-
-def _compensation(
-    sample: Sample, template: GatingTemplate, given: Spillover | None, used: Sequence[str], file: str
-) -> tuple[str, Spillover | None]:
-    """What the events are compensated with, in words, and the matrix; None where they are not.
-
-    A matrix that was given goes before the one of imported gates, and that before the file's own.
-    """
-    exported = [name for name in used if name.startswith(("FJComp-", "Comp-"))]
-    if template.compensation == "uncompensated":
-        return "none: gates on uncompensated values", None
-    if template.compensation == "none":
-        if given is not None or (sample.spillover is not None and not exported):
-            source = given.source if given else "the file's $SPILLOVER"
-            msg = (
-                f"{file}: template {template.name} is for events that are compensated already, but there is a "
-                f"matrix ({source}). Use a template with compensation = file, or remove the matrix."
-            )
-            raise CompensationError(msg)
-        return "none: the export is compensated already", None
-    if exported:
-        msg = f"{file}: channel {exported[0]} is compensated already; use a template with compensation = none"
-        raise CompensationError(msg)
-    spillover = given or (template.imported.spillover if template.imported else None) or sample.spillover
-    if spillover is None:
-        msg = (
-            f"{file}: no spillover matrix in the file, and none was given. Give one with --spillover MATRIX.csv, or "
-            "use a template with compensation = none for events that are compensated already."
-        )
-        raise CompensationError(msg)
-    return spillover.source or "the file's own matrix", spillover
 
 
 def axis_limits(template: GatingTemplate) -> dict[str, tuple[float, float]]:

@@ -15,6 +15,7 @@ from treg_gating.gating.hierarchy import EventView, Walk, apply_gates
 from treg_gating.gating.results import FittedGate, GatePicture, GateStatus, PopulationCount
 from treg_gating.gating.selection import held, selected
 from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate
+from treg_gating.intensities import median_intensities
 from treg_gating.panel import canonical_marker
 from treg_gating.threads import side_by_side
 
@@ -22,7 +23,6 @@ __all__ = ["control_densities", "count_populations", "gate_interval", "percentag
 
 Indices = NDArray[np.intp]
 Change = tuple[Indices, Indices]
-Place = slice | NDArray[np.bool_]
 
 PICTURE_BINS = {1: 160, 2: 72}
 TOGETHER = 1 << 16  # events; what is made of them stays in the processor's cache
@@ -45,18 +45,7 @@ def count_populations(
     linear : by marker, what gives the compensated linear values of some events.
     """
     parents = {"root": "", "clean": "root"} | {step.population: step.parent for step in template.steps}
-    order, places = _nested(template, walk)
-
-    def medians_of(column: NDArray[np.floating[Any]]) -> dict[str, float]:
-        nested = np.empty_like(column)
-        for first in range(0, len(order), TOGETHER):
-            nested[first : first + TOGETHER] = column[order[first : first + TOGETHER]]
-        return {
-            name: _median(nested[at] if isinstance(at, slice) else column[at]) for name, at in places
-        }  # a piece is put in disorder, but the pieces it holds were asked before it
-
-    columns = [values(np.arange(walk.rows.n_events)) for values in linear.values()]
-    medians = dict(zip(linear, side_by_side(medians_of, columns), strict=True))
+    medians = median_intensities(template, walk, linear)
     reference = template.imported.counts if template.imported else {}
     counts = []
     for population, parent in parents.items():
@@ -75,49 +64,6 @@ def _count(population: str, parent: str, walk: Walk, mfi: Mapping[str, float]) -
     if n_parent == 0:
         return PopulationCount(population, parent, None, 0, "not_estimable", f"{parent} holds no events")
     return PopulationCount(population, parent, n, n_parent, mfi=mfi)
-
-
-def _nested(
-    template: GatingTemplate, walk: Walk
-) -> tuple[NDArray[np.uint32], list[tuple[str, slice | NDArray[np.bool_]]]]:
-    """An order of all events in which populations lie together, and where each does that holds events.
-
-    A population's own events come before those of its children, so that a tree of populations is made of pieces, and
-    values are put into this order once for all. A population that shares events with one beside it is no such piece;
-    its events are given by a mask. Smaller populations come first.
-    """
-    counts = {name: found for name in walk.rows if (found := walk.rows.count(name))}
-    parents = {"clean": "root"} | {step.population: step.parent for step in template.steps}
-    names = _downwards("root", parents)
-    smallest = np.zeros(walk.rows.n_events, np.uint16)
-    for at, name in enumerate(names):
-        if name in counts and at:
-            np.maximum(smallest, walk.rows.mask(name) * np.uint16(at), out=smallest)
-    ends = np.cumsum(np.bincount(smallest, minlength=len(names)))
-    pieces = {}
-    for at, name in enumerate(names):
-        last = at + len(_downwards(name, parents)) - 1
-        pieces[name] = slice(int(ends[at - 1]) if at else 0, int(ends[last]))
-    order = np.concatenate([np.flatnonzero(smallest == at).astype(np.uint32) for at in range(len(names))])
-    whole = {name: pieces[name].stop - pieces[name].start == n for name, n in counts.items()}
-    places = {name: pieces[name] if whole[name] else walk.rows.mask(name) for name in counts}
-    return order, sorted(places.items(), key=lambda one: counts[one[0]])
-
-
-def _downwards(population: str, parents: Mapping[str, str]) -> list[str]:
-    """The population and all below it, every one before its children."""
-    children = [name for name, parent in parents.items() if parent == population]
-    return [population, *(name for child in children for name in _downwards(child, parents))]
-
-
-def _median(values: NDArray[np.floating[Any]]) -> float:
-    """What numpy.median gives, found by one partition in place instead of two."""
-    half = len(values) // 2
-    values.partition(half)
-    if np.isnan(values[half:].max()):
-        return np.nan
-    low = values[half] if len(values) % 2 else values[:half].max()
-    return float((low + values[half]) / 2)
 
 
 def gate_interval(
