@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -158,22 +158,26 @@ def _walk(
 
 def _context(step: GateStep, view: EventView, walk: Walk, batch: str, memo: dict[Any, Any]) -> FitContext:
     """What a method may look at, of a population that is estimable."""
-    base, inside = walk.rows[step.fit_on], None
-    assert base is not None  # noqa: S101 (asked before)
+    looks, inside = _Looks(view, walk.rows, step.fit_on), None
     if step.fit_on != step.parent and walk.rows.count(step.parent) is not None:
-        inside = walk.rows.mask(step.parent)[base]
-
-    looks = _Looks(view, base)
-    source = partial(looks.fetch, step.dims)
-    return FitContext(step.dims, source, looks.fetch, None, batch, inside, memo, len(base), step.fit_on, looks)
+        inside = walk.rows.mask(step.parent)[looks.rows]
+    source, size = partial(looks.fetch, step.dims), walk.rows.count(step.fit_on)
+    return FitContext(step.dims, source, looks.fetch, None, batch, inside, memo, size, step.fit_on, looks)
 
 
 @dataclass(frozen=True, eq=False)
 class _Looks:
-    """The events of a population, as methods ask for them."""
+    """The events of a population, as methods ask for them; many a method does not."""
 
     view: EventView
-    rows: Indices
+    populations: PopulationRows
+    name: str
+
+    @cached_property
+    def rows(self) -> Indices:
+        rows = self.populations[self.name]
+        assert rows is not None  # noqa: S101 (asked before)
+        return rows
 
     def fetch(self, names: Sequence[str]) -> NDArray[np.floating[Any]]:
         return self.view.values(names, self.rows)
