@@ -7,7 +7,7 @@ import pytest
 
 from treg_gating.gating.bins import Binned, bin_events
 from treg_gating.gating.cohort_mixture import name_components
-from treg_gating.gating.mixture import fit_mixture
+from treg_gating.gating.mixture import Mixture, fit_mixture
 from treg_gating.gating.mixture_start import split_sides, standing_out, structured_starts
 
 SIGNS = np.array([1.0, -1.0, 1.0])  # CD25 high, CD127 low, FOXP3 high
@@ -69,3 +69,20 @@ def test_one_population_alone_starts_too() -> None:
     rng = np.random.default_rng(0)
     data = bin_events(rng.normal([0.3, 0.6, 0.25], 0.05, (40, 3)), 0.02)
     assert structured_starts(data, SIGNS, 5, 30.0, floor=0.01, seeds=(0,))[0].size == 5
+
+
+def test_with_two_markers_every_other_start_has_components_for_cells_on_the_way() -> None:
+    """Memory cells, a few activated ones between them and the Tregs; two markers, no context."""
+    rng = np.random.default_rng(6)
+    memory, treg = rng.normal([0.34, 0.60], 0.05, (9_000, 2)), rng.normal([0.58, 0.38], 0.05, (600, 2))
+    activated = rng.normal([0.50, 0.55], 0.02, (300, 2))
+    data = bin_events(np.concatenate([memory, treg, activated]), 0.02)
+    starts = structured_starts(data, SIGNS[:2], 6, 30.0, floor=0.01, seeds=range(4))
+
+    def on_the_way(mixture: Mixture) -> bool:
+        return bool((np.abs(mixture.means - [0.50, 0.55]).max(axis=1) < 0.025).any())
+
+    assert [on_the_way(start) for start in starts[::2]] == [True, True]
+    assert starts[1].means.tobytes() != starts[0].means.tobytes()
+    even, odd = (sorted(weight for weight in start.weights) for start in starts[:2])
+    assert even != odd  # parts of other sizes

@@ -25,10 +25,12 @@ class Binned:
     ----------
     points : centres of the occupied bins, shape (n, d), in gate units.
     counts : events per bin, shape (n,).
+    width : of the cells whose events stand at their mean, gate units; 0 where the bins are taken for points.
     """
 
     points: Array
     counts: Array
+    width: float = 0.0
 
     @property
     def total(self) -> float:
@@ -74,7 +76,7 @@ def merged(data: Binned, width: float) -> Binned:
     unique, cell = np.unique(keys, return_inverse=True)
     counts = np.bincount(cell, data.counts)
     sums = [np.bincount(cell, data.counts * axis, len(unique)) for axis in data.points.T]
-    return Binned(np.stack(sums, axis=1) / counts[:, None], counts.astype(np.float64))
+    return Binned(np.stack(sums, axis=1) / counts[:, None], counts.astype(np.float64), width)
 
 
 def bounded(data: Binned, most: int, width: float) -> Binned:

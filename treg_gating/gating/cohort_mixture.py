@@ -18,9 +18,10 @@ Array = NDArray[np.float64]
 ROUNDS = 3
 SETTLED = 1e-5  # gain of log likelihood per event
 MEMBERS = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the starts in order of the population's share
-TUBE_CELLS, COARSE_CELLS, FINE_CELLS = 1_500, 5_000, 20_000  # of a tube to be aligned; of all that is pooled
+TUBE_CELLS, COARSE_CELLS, FINE_CELLS = 1_500, 8_000, 20_000  # of a tube to be aligned; of all that is pooled
 LEAST_DISPLACEMENT = 1.7  # spreads, mean over the markers
-NEAREST_SHARE = 0.6  # of the average displacement of the components that are far
+NEAREST_SHARE = {2: 0.75, 3: 0.6}  # by markers: of the average displacement of the components that are far
+LEAST_NU = 3.0  # a t distribution's standard deviation is near infinite below
 EVENTS_PER_TUBE = 20_000  # a tube counts at most as much as this many events
 
 
@@ -101,8 +102,8 @@ def _aligned(
 def name_components(mixture: Mixture, signs: Array) -> NDArray[np.bool_]:
     """Which components are the population sought: displaced in the right direction on every marker.
 
-    The displacement is measured from the median component (by weight), in its spread, within the half of the
-    components that are on the same side of the context marker, where there is one: a naive Treg is compared with
+    The displacement is measured from the median component (by weight), in its standard deviation, within the half of
+    the components that are on the same side of the context marker, where there is one: a naive Treg is compared with
     naive cells.
 
     Parameters
@@ -111,25 +112,27 @@ def name_components(mixture: Mixture, signs: Array) -> NDArray[np.bool_]:
     """
     n = len(signs)
     z = np.zeros((mixture.size, n))
+    nu = max(mixture.nu, LEAST_NU)
+    deviations = mixture.spreads * np.sqrt(nu / (nu - 2))
     for side in _sides(mixture, n):
         weights = mixture.weights[side]
         centre = np.array([_weighted_median(mixture.means[side, j], weights) for j in range(n)])
-        spread = np.array([_weighted_median(mixture.spreads[side, j], weights) for j in range(n)])
+        spread = np.array([_weighted_median(deviations[side, j], weights) for j in range(n)])
         z[side] = signs * (mixture.means[side][:, :n] - centre) / spread
     return _displaced(z, mixture.weights)
 
 
 def _displaced(z: Array, weights: Array) -> NDArray[np.bool_]:
-    """Far enough on all markers together, and on the last one, which decides; wrong on none.
+    """Far enough on all markers together, and on the last one, which decides; clearly wrong on none.
 
     And not much nearer than the others that are far, weighted by their events: activated cells lie on the way
     to Tregs. (Not than the farthest: a few odd events far out must not unname the population.)
     """
-    least, last = (1.0, 1.0) if z.shape[1] == 2 else (0.0, 1.7)
+    least, last = (1.0, 1.0) if z.shape[1] == 2 else (-0.25, 1.7)
     mean = z.mean(axis=1)
     far: NDArray[np.bool_] = (z.min(axis=1) >= least) & (z[:, -1] >= last) & (mean >= LEAST_DISPLACEMENT)
     if far.any():
-        far &= mean >= NEAREST_SHARE * np.average(mean[far], weights=weights[far])
+        far &= mean >= NEAREST_SHARE[z.shape[1]] * np.average(mean[far], weights=weights[far])
     return far
 
 

@@ -66,7 +66,8 @@ class Placement:
 
     Parameters
     ----------
-    shift : shape (d,), the tube's displacement of all components. moves : shape (k, d), of each on top of it.
+    shift : shape (d,), the tube's displacement of all components. moves : shape (k, d), of each on top of it, what
+        the components of one population move together included.
     weights : shape (k,). information : shape (d, d), inverse covariance of the shift.
     log_likelihood : per event.
     """
@@ -256,7 +257,7 @@ def fit_mixture(
     """
     mixture, before = start, -np.inf
     d = data.points.shape[1]
-    ridge = floor**2 * np.eye(d)
+    ridge = max(floor**2, data.width**2 / 12) * np.eye(d)  # what cells have taken from the spread (Sheppard 1897)
     features = _features(data.points)
     for _ in range(iterations):
         masses, sums, after = _step(mixture, features, data.counts, len(features), groups=groups)
@@ -299,6 +300,8 @@ def place_mixture(
     iterations: int = 80,
     tolerance: float = 1e-6,
     start: Placement | None = None,
+    together: NDArray[np.bool_] | None = None,
+    firmness: float = 0.0,
 ) -> Placement:
     """Place a cohort's mixture on one tube by MAP-EM: shapes stay, everything shifts, each part moves a little.
 
@@ -306,6 +309,8 @@ def place_mixture(
     ----------
     loose : prior standard deviation of the tube's shift along each axis, in gate units.
     stiffness : pseudo-events that hold each component where the shift puts it.
+    together : components of one population, shape (k,): its stain may be brighter or dimmer against the others than in
+        the cohort, so they have a displacement of their own in common, which `firmness` pseudo-events hold at none.
     """
     d = data.points.shape[1]
     features = _features(data.points.astype(np.float32))  # it settles long before their last digits matter
@@ -317,19 +322,26 @@ def place_mixture(
         else (np.zeros(d), np.zeros_like(mixture.means), mixture.weights)
     )
     before, information = -np.inf, np.eye(d)
+    common = np.zeros_like(mixture.means)
+    one = np.flatnonzero(together) if together is not None else np.zeros(0, dtype=np.intp)
+    held = firmness * np.average(inverse[one], axis=0, weights=mixture.weights[one]) if len(one) else np.eye(d)
     for _ in range(iterations):
-        placed = replace(mixture, means=mixture.means + shift + moves, weights=weights)
+        placed = replace(mixture, means=mixture.means + shift + common + moves, weights=weights)
         events, sums, after = _step(placed, features, data.counts, 1 + d, shapes)
         weights = (events + 1.0) / (data.total + mixture.size)
         masses, firsts = sums[:, 0], sums[:, 1:]
         information = np.eye(d) / loose**2 + np.einsum("k,kij->ij", masses, inverse)
-        target = np.einsum("kij,kj->i", inverse, firsts - masses[:, None] * (mixture.means + moves))
+        target = np.einsum("kij,kj->i", inverse, firsts - masses[:, None] * (mixture.means + common + moves))
         shift = np.linalg.solve(information, target)
-        moves = (firsts - masses[:, None] * (mixture.means + shift)) / (masses + stiffness)[:, None]
+        if len(one):
+            gaps = firsts[one] - masses[one, None] * (mixture.means[one] + shift + moves[one])
+            pull = held + np.einsum("k,kij->ij", masses[one], inverse[one])
+            common[one] = np.linalg.solve(pull, np.einsum("kij,kj->i", inverse[one], gaps))
+        moves = (firsts - masses[:, None] * (mixture.means + shift + common)) / (masses + stiffness)[:, None]
         if abs(after - before) < tolerance:
             break
         before = after
-    return Placement(shift, moves, weights, information, before)
+    return Placement(shift, common + moves, weights, information, before)
 
 
 def marginal(mixture: Mixture, columns: list[int]) -> Mixture:

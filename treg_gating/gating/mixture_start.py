@@ -12,6 +12,7 @@ Fails: where most events are of the population sought, so that the mode is not t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,7 @@ TRIES = 6
 SMOOTHING = 2.0  # bins
 ONE_SD = 0.683  # of a half normal lies within one SD of its mode
 STANDS_OUT = 2.0  # spreads
+ON_THE_WAY = 0.5  # spreads
 LEAST_SUM = {2: 5.0, 3: 6.0}  # spreads, all markers together
 LEAST_EVENTS = 20.0  # for a part of its own
 
@@ -43,6 +45,10 @@ def structured_starts(
 ) -> list[Mixture]:
     """Components for the bulk, for what stands out on one marker, and for the population sought.
 
+    With two markers alone, cells that are bright on the first and a little low on the second may belong to the
+    population's lower tail or be a population on the way to it (activated cells). The likelihood hardly tells which, so
+    every other start gives them components of their own, and the others leave them to their neighbours.
+
     Parameters
     ----------
     data : events; the first columns are the markers of `signs`, one behind them is context.
@@ -50,33 +56,43 @@ def structured_starts(
     size : components; the parts get one each, and the widest and fullest parts the rest.
     floor : least standard deviation along any axis, gate units. seeds : one for each start.
     """
-    parts = _parts(data, signs)
-    centres = [np.average(points, weights=counts, axis=0) for points, counts in parts]
-    scatters = [_covariance(points, counts, floor) for points, counts in parts]
-    metrics = [np.asarray(np.linalg.inv(scatter)) for scatter in scatters]
-    masses = np.array([counts.sum() for _, counts in parts])
-    room = np.array([mass * np.trace(scatter) for mass, scatter in zip(masses, scatters, strict=True)])
-    numbers = np.ones(len(parts), dtype=np.intp)
-    while numbers.sum() < size:
-        numbers[int(np.argmax(room / numbers))] += 1
-    scales = [np.repeat(scatter[None] / np.sqrt(n), n, axis=0) for scatter, n in zip(scatters, numbers, strict=True)]
-    weights = np.repeat(masses / numbers, numbers)
+    plans = [_Plan.of(parts, size, floor) for parts in _parts(data, signs)]
+    return [plans[seed % len(plans)].start(seed, nu) for seed in seeds]
 
-    def means(rng: np.random.Generator) -> Array:
-        each = [
-            spread_seeds(Binned(*part), int(number), rng, centre, metric)
-            for part, number, centre, metric in zip(parts, numbers, centres, metrics, strict=True)
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """Parts of the events, and how many components each gets; one entry a part."""
+
+    parts: Sequence[Binned]
+    centres: Sequence[Array]
+    scatters: Sequence[Array]
+    numbers: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, parts: Sequence[Binned], size: int, floor: float) -> _Plan:
+        centres = [np.average(part.points, weights=part.counts, axis=0) for part in parts]
+        scatters = [_covariance(part.points, part.counts, floor) for part in parts]
+        room = np.array([part.total * np.trace(scatter) for part, scatter in zip(parts, scatters, strict=True)])
+        numbers = np.ones(len(parts), dtype=np.intp)
+        while numbers.sum() < size:
+            numbers[int(np.argmax(room / numbers))] += 1
+        return cls(parts, centres, scatters, numbers)
+
+    def start(self, seed: int, nu: float) -> Mixture:
+        rng = np.random.default_rng(seed)
+        each = list(zip(self.parts, self.numbers, self.centres, self.scatters, strict=True))
+        means = [
+            spread_seeds(part, int(number), rng, centre, np.asarray(np.linalg.inv(scatter)))
+            for part, number, centre, scatter in each
         ]
-        return np.concatenate(each)
-
-    return [
-        Mixture(means(np.random.default_rng(seed)), np.concatenate(scales), weights / weights.sum(), nu)
-        for seed in seeds
-    ]
+        scales = [np.repeat(scatter[None] / np.sqrt(number), number, axis=0) for _, number, _, scatter in each]
+        weights = np.repeat([part.total for part in self.parts] / self.numbers, self.numbers)
+        return Mixture(np.concatenate(means), np.concatenate(scales), weights / weights.sum(), nu)
 
 
-def _parts(data: Binned, signs: Array) -> list[tuple[Array, Array]]:
-    """Events apart by side of the context and by what they stand out on."""
+def _parts(data: Binned, signs: Array) -> list[list[Binned]]:
+    """Events apart by side of the context and by what they stand out on; with two markers, in two ways."""
     n = len(signs)
     sides = split_sides(data, n)
     z = np.empty((len(data.points), n))
@@ -86,10 +102,16 @@ def _parts(data: Binned, signs: Array) -> list[tuple[Array, Array]]:
             z[here, at] = standing_out(sign * data.points[here, at], data.counts[here])
     sought = (z[:, -1] > (STANDS_OUT if n > 2 else 0.75 * STANDS_OUT)) & (z.sum(axis=1) > LEAST_SUM[n])
     sought &= z[:, 0] > (0.0 if n > 2 else STANDS_OUT)
-    kind = np.where(sought, 3, np.where(z[:, 0] > STANDS_OUT, 1, np.where(z[:, 1] > STANDS_OUT, 2, 0))) + 4 * sides
-    apart = [kind == value for value in np.unique(kind)]
-    kept = [part for part in apart if data.counts[part].sum() >= LEAST_EVENTS]
-    return [(data.points[part], data.counts[part]) for part in kept or [np.ones(len(kind), dtype=bool)]]
+    kind = np.where(sought, 3, np.where(z[:, 0] > STANDS_OUT, 1, np.where(z[:, 1] > STANDS_OUT, 2, 0)))
+    on_the_way = np.where((kind == 1) & (z[:, 1] > ON_THE_WAY), 4, kind)
+    return [_apart(data, one + 5 * sides) for one in ((on_the_way, kind) if n == 2 else (kind,))]
+
+
+def _apart(data: Binned, kind: NDArray[np.intp]) -> list[Binned]:
+    """The events of every kind that is more than a few."""
+    kinds = [kind == value for value in np.unique(kind)]
+    kept = [part for part in kinds if data.counts[part].sum() >= LEAST_EVENTS]
+    return [Binned(data.points[part], data.counts[part]) for part in kept or [np.ones(len(kind), dtype=bool)]]
 
 
 def split_sides(data: Binned, column: int) -> NDArray[np.intp]:

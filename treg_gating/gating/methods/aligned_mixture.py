@@ -13,6 +13,7 @@ from treg_gating.errors import GateFitError
 from treg_gating.gating.bins import Binned, bin_events, bounded, merged
 from treg_gating.gating.boundary import balanced_line, balanced_threshold, best_boundary
 from treg_gating.gating.cohort_mixture import learn_mixture, name_components
+from treg_gating.gating.far_side import FarSide, evened, moved
 from treg_gating.gating.gates import HalfPlane, Interval
 from treg_gating.gating.method import FitContext, Learner, MethodFit, argument
 from treg_gating.gating.mixture import Mixture, Placement, marginal, place_mixture, probability
@@ -47,11 +48,13 @@ class _Placed:
 
     Parameters
     ----------
-    members : those in the middle on this tube, by the population's share. posterior : their mean, shape (bins,).
+    sides : how its markers were made even. members : those in the middle on this tube, by the population's share.
+    posterior : their mean, shape (bins,).
     expected : events of the population by each of them, ascending.
     """
 
     binned: Binned
+    sides: tuple[FarSide, ...]
     members: tuple[_Member, ...]
     columns: tuple[str, ...]
     posterior: Array
@@ -74,7 +77,8 @@ class _Placed:
 
     def probability(self, points: Array) -> Array:
         """Of the population at `points`, shape (n,)."""
-        return np.asarray(np.mean([one.probability(points) for one in self.members], axis=0))
+        even = moved(points, self.sides)
+        return np.asarray(np.mean([one.probability(even) for one in self.members], axis=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,7 @@ class AlignedMixture:
     bin: float = argument(0.02, "width of the bins events are collected in", "gate units")
     loose: float = argument(0.1, "prior SD of a tube's displacement", "gate units")
     stiffness: float = argument(300.0, "pseudo-events that hold a component in its place", "events")
+    firmness: float = argument(100.0, "pseudo-events that hold the population as a whole in its place", "events")
     minimum: int = argument(200, "fewest events to place the mixture on", "events")
 
     learns_from: ClassVar[str] = "samples"
@@ -141,11 +146,12 @@ class AlignedMixture:
         return np.array([1.0] + [-1.0] * len(self.low) + [1.0] * len(self.high[1:]))
 
     def summarise(self, context: FitContext) -> Mapping[str, Any]:
-        """Sparse histogram of this tube, in no more cells than the cohort's fit can use."""
+        """Sparse histogram of this tube, made even, in no more cells than the cohort's fit can use."""
         columns = self._measured(context)
-        key = (self.bin, columns, context.n_events, context.base)
+        key = (self.bin, columns, self.high, context.n_events, context.base)
         if key not in context.memo:  # two steps that learn the same from the same events look at them once
-            context.memo[key] = bounded(bin_events(context.fetch(columns), self.bin), MOST_CELLS, self.bin)
+            even, _ = evened(bin_events(context.fetch(columns), self.bin), self.signs)
+            context.memo[key] = bounded(even, MOST_CELLS, self.bin)
         cells: Binned = context.memo[key]
         points, counts = (values.astype(np.float32) for values in (cells.points, cells.counts))
         return {"columns": list(columns), "points": points, "counts": counts}
@@ -230,22 +236,32 @@ class AlignedMixture:
             msg = f"{binned.total:.0f} events; at least {self.minimum} are needed to place the mixture"
             raise GateFitError(msg)
         at = [list(model["columns"]).index(name) for name in columns]
-        cells = merged(binned, PLACING * self.bin)
+        even, sides = evened(binned, self.signs)
+        cells = merged(even, PLACING * self.bin)
 
         def put(one: Sequence[Array]) -> tuple[float, _Member]:
             means, scales, weights, wanted = one
             learnt = marginal(Mixture(np.asarray(means), np.asarray(scales), np.asarray(weights), self.nu), at)
-            place = place_mixture(learnt, cells, loose=self.loose, stiffness=self.stiffness, tolerance=SETTLED)
+            together = np.asarray(wanted, dtype=bool)
+            place = place_mixture(
+                learnt,
+                cells,
+                loose=self.loose,
+                stiffness=self.stiffness,
+                tolerance=SETTLED,
+                together=together,
+                firmness=self.firmness,
+            )
             mixture = replace(learnt, means=learnt.means + place.shift + place.moves, weights=place.weights)
-            member = _Member(mixture, np.asarray(wanted, dtype=bool), place)
+            member = _Member(mixture, together, place)
             return float(cells.counts @ member.probability(cells.points)), member
 
         found = side_by_side(put, list(zip(*(model[name] for name in MEMBER), strict=True)))
         found.sort(key=lambda one: one[0])
         cut = (len(found) - 1) // 4
         members = tuple(member for _, member in found[cut : len(found) - cut])
-        posteriors = np.array(side_by_side(lambda member: member.probability(binned.points), members))
-        return _Placed(binned, members, columns, posteriors.mean(axis=0), np.sort(posteriors @ binned.counts))
+        posteriors = np.array(side_by_side(lambda member: member.probability(even.points), members))
+        return _Placed(binned, sides, members, columns, posteriors.mean(axis=0), np.sort(posteriors @ binned.counts))
 
     def _line(self, context: FitContext, model: Mapping[str, Any], placed: _Placed) -> MethodFit:
         normal = np.asarray(model["normal"], dtype=np.float64)
