@@ -26,7 +26,7 @@ def go_the_long_way() -> None:
     _replace(aligned_mixture, merged=_as_it_is, SETTLED=1e-5, probability=_probability)  # all bins, double precision
     _replace(mixture_ellipse, merged=_as_it_is)  # all starts on all bins
     _replace(singlets, _cells=lambda area, ratio: (1 / area, ratio, np.ones(len(area))))  # every event
-    _replace(grids, FEW=np.inf, nearly=lambda transform, values: transform.apply(values))  # and its own value
+    _replace(grids, FEW=1 << 62, nearly=lambda transform, values: transform.apply(values))  # and its own value
 
 
 def _replace(owner: Any, **others: Any) -> None:
