@@ -1,4 +1,4 @@
-"""Two threads for work on the events of one tube."""
+"""Two threads for work on the events of one tube; one where other processes have the other cores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TypeVar
 
 __all__ = ["side_by_side"]
 
-THREADS = min(2, os.cpu_count() or 1)  # what is done there is bound by memory; a third gains little
+# What is done there is bound by memory; a third gains little. The engine tells its children how many each may use.
+THREADS = min(2, int(os.environ.get("TREG_GATING_THREADS") or os.cpu_count() or 1))
 T = TypeVar("T")
 S = TypeVar("S")
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import subprocess
+import sys
 import time
 
 import pytest
 
+from treg_gating.run import processes, worker
 from treg_gating.run.child import Child, Limits
 from treg_gating.run.job import Job, Shared
 from treg_gating.samplesheet import Tube
@@ -63,3 +67,31 @@ def test_the_exit_code_of_a_run_says_the_worst(small_study, tmp_path, texts, cod
     assert study.run(workers=0).exit_code == code
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["exit_code"] == code
     assert study.run(workers=0).exit_code == code  # and still does, where nothing is left to do
+
+
+def test_where_each_core_has_a_child_none_uses_a_second_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def popen(command: list[str], *, env: dict[str, str], **more: object) -> object:
+        asked.append(env["TREG_GATING_THREADS"])
+        return object()
+
+    monkeypatch.setattr(processes.subprocess, "Popen", popen)
+    monkeypatch.setattr(processes, "cores", lambda: 4)
+    for beside in (1, 2, 3, 4, 9):
+        processes.start_process("", beside)[1].close()
+    assert asked == ["4", "2", "1", "1", "1"]
+    made = worker._Children()
+    made.start(3, "")
+    with made.one(), made.one(), made.one(), made.one() as fourth:
+        fourth.start()
+    for child in made._all:
+        child._words.close()
+    assert asked[5:] == ["1", "1", "1", "1"]
+
+
+@pytest.mark.parametrize(("told", "used"), [("1", 1), ("2", 2), ("16", 2)])
+def test_a_child_uses_as_many_threads_as_it_is_told_and_two_at_most(told: str, used: int) -> None:
+    command = [sys.executable, "-c", "from treg_gating.threads import THREADS; print(THREADS)"]
+    environment = {**os.environ, "TREG_GATING_THREADS": told}
+    assert int(subprocess.run(command, env=environment, capture_output=True, check=True).stdout) == used

@@ -68,10 +68,11 @@ class Child:
     Parameters
     ----------
     pipeline : module with the science, for the process to import ahead of its first tube; empty for none.
+    beside : how many children share the cores.
     """
 
-    def __init__(self, pipeline: str = "") -> None:
-        self._pipeline = pipeline
+    def __init__(self, pipeline: str = "", beside: int = 1) -> None:
+        self._pipeline, self._beside = pipeline, beside
         self._process: subprocess.Popen[bytes] | None = None
         self._words: Any = None
         self._token = ""
@@ -134,7 +135,7 @@ class Child:
             self._token = token
 
     def _start(self) -> None:
-        self._process, self._words = start_process(self._pipeline)
+        self._process, self._words = start_process(self._pipeline, self._beside)
 
     def _end(self) -> str:
         """Kill what is left of the process; its last words on stderr."""

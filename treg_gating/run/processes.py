@@ -46,17 +46,19 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def start_process(pipeline: str = "") -> tuple[subprocess.Popen[bytes], Any]:
+def start_process(pipeline: str = "", beside: int = 1) -> tuple[subprocess.Popen[bytes], Any]:
     """A process that answers jobs, and the file that takes its last words; a spare one where there is one.
 
     Parameters
     ----------
     pipeline : the module with the science that it shall import while it waits; empty for none.
+    beside : how many such processes share the cores; where each core has one, none uses a second thread.
     """
-    return _SPARE.pop() if pipeline == PIPELINE and _SPARE else _start(pipeline)
+    return _SPARE.pop() if pipeline == PIPELINE and _SPARE else _start(pipeline, beside)
 
 
-def _start(pipeline: str) -> tuple[subprocess.Popen[bytes], Any]:
+def _start(pipeline: str, beside: int) -> tuple[subprocess.Popen[bytes], Any]:
+    share = {"TREG_GATING_THREADS": str(max(1, cores() // beside))}
     words = tempfile.TemporaryFile()  # noqa: SIM115 (closed by whoever ends the process)
     command = [sys.executable, "-X", "faulthandler", "-m", "treg_gating.run.child"]
     ahead = [pipeline, *_LATER] if pipeline == PIPELINE else [pipeline] if pipeline else []
@@ -65,7 +67,7 @@ def _start(pipeline: str) -> tuple[subprocess.Popen[bytes], Any]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=words,
-        env={**LITTLE_MEMORY, **os.environ, **ONE_THREAD},
+        env={**LITTLE_MEMORY, **os.environ, **ONE_THREAD, **share},
     )
     return process, words
 
@@ -83,7 +85,7 @@ def end_process(process: subprocess.Popen[bytes]) -> None:
 @contextmanager
 def spares(number: int) -> Iterator[None]:
     """Keep some processes ready for the engine that is opened inside; those it did not take end with the block."""
-    _SPARE.extend([_start(PIPELINE) for _ in range(number)])
+    _SPARE.extend([_start(PIPELINE, number) for _ in range(number)])
     try:
         yield
     finally:

@@ -20,6 +20,7 @@ class _Children:
     def __init__(self) -> None:
         self._all: list[Child] = []
         self._free: list[Child] = []
+        self._beside = 1
         self._ended = False
         self._lock = threading.Lock()
 
@@ -37,6 +38,7 @@ class _Children:
     def start(self, number: int, pipeline: str) -> None:
         """Start some ahead of their first tube, so that their imports pass beside other work."""
         with self._lock:
+            self._beside = number
             for _ in range(number - len(self._free)):
                 child = self._another(pipeline)
                 child.start()
@@ -50,7 +52,7 @@ class _Children:
                 child.close() if child in self._free else child.stop()  # who waits for a busy one takes it away
 
     def _another(self, pipeline: str = "") -> Child:
-        child = Child(pipeline)
+        child = Child(pipeline, max(self._beside, len(self._all) + 1))
         self._all.append(child)
         if self._ended:
             child.stop()
