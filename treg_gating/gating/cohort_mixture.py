@@ -18,6 +18,7 @@ Array = NDArray[np.float64]
 ROUNDS = 3
 SETTLED = 1e-5  # gain of log likelihood per event
 MEMBERS = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the starts in order of the population's share
+ROUGH_CELLS, ROUGH_STEPS, COARSE_STEPS, FINE_STEPS = 1_500, 40, 15, 15
 TUBE_CELLS, COARSE_CELLS, FINE_CELLS = 1_500, 8_000, 20_000  # of a tube to be aligned; of all that is pooled
 LEAST_DISPLACEMENT = 1.7  # spreads, mean over the markers
 NEAREST_SHARE = {2: 0.75, 3: 0.6}  # by markers: of the average displacement of the components that are far
@@ -59,7 +60,8 @@ def learn_mixture(
         return fit_mixture(data, start, floor=width / 2, tie=tie, iterations=iterations, tolerance=SETTLED)
 
     begun = structured_starts(fine, signs, components, nu, floor=width / 2, seeds=range(starts))
-    found = [fitted(coarse, start, 60) for start in begun]
+    rough = bounded(fine, ROUGH_CELLS, width)
+    found = [fitted(coarse, fitted(rough, start, ROUGH_STEPS), COARSE_STEPS) for start in begun]
     shares = np.array([float(mixture.weights[name_components(mixture, signs)].sum()) for mixture in found])
     order = np.argsort(shares, kind="stable")
     order = order[shares[order] > 0]
@@ -69,7 +71,7 @@ def learn_mixture(
     kept = sorted({int(order[round(middle * place)]) for place in MEMBERS}, key=lambda at: float(shares[at]))
     low, high = (shares[order[round(middle * place)]] for place in (MEMBERS[1], MEMBERS[-2]))
     spread = float((high - low) / np.median(shares[order]))
-    final = [fitted(fine, found[at], 30) for at in kept]
+    final = [fitted(fine, found[at], FINE_STEPS) for at in kept]
     members = tuple(mixture for mixture in final if name_components(mixture, signs).any())
     return members or (found[order[middle // 2]],), fine, spread
 
