@@ -40,12 +40,14 @@ def weak_stains(
     lots of 0.25 decades), a single tube 0.098; where a twenty-fifth of the dye is left a batch lies 0.17 to 0.20 below.
     """
     found: dict[str, list[str]] = {}
-    for marker, summary_name in _markers(template):
-        rises = {}
-        for tube, batch, summaries in tubes:
+    risen: dict[str, dict[tuple[str, str], float]] = {}
+    asked = tuple(_markers(template))
+    for tube, batch, summaries in tubes:  # tube by tube: what it tells may have to be read anew
+        for marker, summary_name in asked:
             rise = _rise(summaries.get(summary_name), marker)
             if rise is not None:
-                rises[tube, batch] = rise
+                risen.setdefault(marker, {})[tube, batch] = rise
+    for marker, rises in risen.items():
         if len(rises) < LEAST_TUBES:
             continue
         reference = float(np.quantile(list(rises.values()), REFERENCE))

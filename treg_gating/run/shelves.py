@@ -111,6 +111,9 @@ class _Summaries(Mapping[str, Any]):
             raise KeyError(name)
         return self._shelf[self._key][name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._names  # Mapping's own would read the summary to see
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 
