@@ -85,10 +85,12 @@ class _Placed:
 class AlignedMixture:
     """Find one population by a mixture that the whole cohort shares.
 
-    The tubes the cohort learns from (baseline samples and control donors) are aligned, pooled, and described by
+    Each marker's far side, which tells nothing of the population, is made normal (`gating/far_side.py`). The tubes
+    the cohort learns from (baseline samples and control donors) are aligned, pooled, and described by
     one mixture of t distributions with many components of nearly the same shape (`tie`), so that a population
     may be skewed or wide and no component spreads over two. On each tube that mixture is placed by MAP-EM: the
-    tube has its own displacement and its own weights, and each component may move a little (`stiffness`). The
+    tube has its own displacement and its own weights, each component may move a little (`stiffness`), and those of
+    the population together (`firmness`), for a stain may be dimmer while the negatives stay where they are. The
     population sought is made of the components that are high and low on the markers named; `context` markers
     take part in the mixture where they are stained (CD45RA tells naive from memory cells, and so a naive Treg
     from an activated cell), but say nothing of which components are sought. Without context, naive and memory
