@@ -30,6 +30,17 @@ def test_log_table_ends_at_the_range(read: Read, build: Build) -> None:
     np.testing.assert_allclose(sample.events[:, 0], 10 ** (10 * np.array([3, 4]) / 8), rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["FSC-A", "Time"])
+def test_digits_do_not_depend_on_the_channels_asked_for(read: Read, build: Build, name: str) -> None:
+    """Time alone was float32; beside a channel of more than 24 bits it was float64, with more digits of its seconds."""
+    stored = np.array([[21053761, 82241], [21053763, 82242]], "<u4")
+    more = {"DATATYPE": "I", "P1R": "99999999", "P2R": "1048576", "TIMESTEP": "0.01"}
+    raw = build(stored.view("<f4"), names=("FSC-A", "Time"), **more)
+    whole, one = read(raw), read(raw, channels=[name])
+    np.testing.assert_array_equal(one.events[:, 0], whole.events[:, whole.channel_names.index(name)])
+    assert whole.events[1, 0] == 21053763  # which float32 cannot tell from its neighbours
+
+
 @pytest.mark.parametrize("scale", ["11,1", "4,1e9"])
 def test_impossible_scales(read: Read, build: Build, scale: str) -> None:
     with pytest.raises(FCSError, match="not an amplification"):

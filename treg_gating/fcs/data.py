@@ -166,7 +166,7 @@ def _as_columns(data: Data, wanted: Sequence[int], digest: Digest, inspection: I
     """Columns, each of which lies together in memory."""
     decoder = data.decoder
     decoded = [*wanted, *_clock(decoder.parameters, wanted)]
-    kind = np.dtype(result_dtype([decoder.parameters[i] for i in decoded]))
+    kind = np.dtype(result_dtype(decoder.parameters))  # of all: a value must not depend on which channels are asked for
     out = leased_empty((len(wanted), data.layout.n_events), kind)
     scales = data.scales(decoded)
     checks = Checks(decoder, decoded, data.layout.n_events, data.stored, inspection)

@@ -109,7 +109,7 @@ def _weigh(digits: Array, bits: int) -> Array:
 
 
 def result_dtype(parameters: Sequence[Parameter]) -> type[np.floating[Any]]:
-    """float32 unless that would lose digits (Time apart, which is rounded by its step anyway)."""
+    """Of all channels of a file: float32 unless that would lose digits (not of Time, which its step rounds anyway)."""
     return np.float64 if any(_needs_double(parameter) for parameter in parameters) else np.float32
 
 

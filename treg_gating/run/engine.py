@@ -6,6 +6,7 @@ it over, so that the caller can commit each as it arrives.
 
 from __future__ import annotations
 
+import gc
 import logging
 import math
 import pickle
@@ -31,6 +32,7 @@ _CONNECT_SECONDS = 15
 _TRIES_ALONE = 3
 _TASK_SECONDS = 0.25  # a Dask task costs some 5 ms; this much work makes that small, and is all that a kill can cost
 _MAX_BATCH = 50
+_TUBES_TO_FORGET = 200  # outcomes between two looks for cycles, a twentieth of a second each
 
 
 class Engine(Protocol):
@@ -157,11 +159,16 @@ class DaskCluster:
 
         first = [submit(batch) for batch in islice(batches, 2 * self._threads())]
         queue = as_completed(first, loop=self._client.loop)
+        came = 0
         for future in queue:
             batch = underway.pop(future.key)
             outcomes = self._collect(future, batch)
             future.release()
             batches.took(outcomes)
+            came += len(outcomes)
+            if came >= _TUBES_TO_FORGET:  # Dask's tasks hold themselves in cycles: few objects, but all that was sent
+                gc.collect()
+                came = 0
             for more in islice(batches, 1):
                 queue.add(submit(more))
             yield outcomes
