@@ -111,18 +111,24 @@ def first_pass(tube: Tube, settings: RunSettings) -> SampleFit:
 def between_passes(tubes: Sequence[Tube], fits: Mapping[str, SampleFit], settings: RunSettings) -> CohortGates:
     """What the cohort teaches: consensus gates and pooled models, learnt on baseline samples and control donors."""
     baselines = {visit.name for visit in settings.study.visits if visit.baseline}
+    known = [tube for tube in tubes if tube.tube_id in fits]
+    teaching = {
+        tube.tube_id
+        for tube in known
+        if tube.role is Role.CONTROL or (tube.role is Role.SAMPLE and tube.visit in baselines)
+    }
     members = [
         Member(
             tube_id=tube.tube_id,
             batch=tube.batch,
             role=str(tube.role),
             control_for=tube.control_for,
-            learns=tube.role is Role.CONTROL or (tube.role is Role.SAMPLE and tube.visit in baselines),
-            gates=fits[tube.tube_id].gates,
+            learns=tube.tube_id in teaching,
+            # Consensus gates are learnt from these alone, and the gates of all tubes of a large study take much memory.
+            gates=fits[tube.tube_id].gates if tube.tube_id in teaching or not teaching else {},
             summaries=fits[tube.tube_id].summaries,
         )
-        for tube in tubes
-        if tube.tube_id in fits
+        for tube in known
     ]
     cohort = learn_cohort(settings.template, members)
     own = [(m.tube_id, m.batch, Spillover(**m.summaries[OWN_MATRIX])) for m in members if OWN_MATRIX in m.summaries]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ import pytest
 
 from treg_gating.errors import RunStateError
 from treg_gating.run.child import Limits
+from treg_gating.run.codec import Payload
 from treg_gating.run.engine import Batches, Engine, open_engine, run_stage
 from treg_gating.run.job import Job, Outcome, Shared
 from treg_gating.samplesheet import Tube
@@ -90,6 +92,18 @@ def test_children_are_warm_for_the_next_tubes_and_stage(tmp_path, shared):
             assert {outcome.kind for outcome in staged(engine, todo, shared)} == {"done"}
             seen |= {process.pid for process in psutil.Process().children() if "run.child" in " ".join(_words(process))}
         assert len(seen) == 2
+
+
+def test_what_was_sent_for_a_tube_is_not_kept(tmp_path, shared):
+    """Dask keeps its last messages: a thousand by default, each with the fits of its tubes."""
+    at, megabyte = jobs(tmp_path, {"T": "value 1"})[0].tube, 1 << 20
+    todo = [Job(at, "first", Payload("", b"x" * megabyte)) for _ in range(60)]
+    with open_engine("test", 60, workers=2, scheduler="") as engine:
+        before = psutil.Process().memory_info().rss
+        assert len(staged(engine, todo, shared)) == 60
+        gc.collect()
+        held = psutil.Process().memory_info().rss - before
+    assert held < 60 * megabyte
 
 
 def test_leaving_the_engine_in_the_midst_of_a_tube_ends_its_process_at_once(tmp_path, shared):

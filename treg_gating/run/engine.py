@@ -6,7 +6,6 @@ it over, so that the caller can commit each as it arrives.
 
 from __future__ import annotations
 
-import gc
 import logging
 import math
 import pickle
@@ -32,7 +31,6 @@ _CONNECT_SECONDS = 15
 _TRIES_ALONE = 3
 _TASK_SECONDS = 0.25  # a Dask task costs some 5 ms; this much work makes that small, and is all that a kill can cost
 _MAX_BATCH = 50
-_TUBES_TO_FORGET = 200  # outcomes between two looks for cycles, a twentieth of a second each
 
 
 class Engine(Protocol):
@@ -159,16 +157,11 @@ class DaskCluster:
 
         first = [submit(batch) for batch in islice(batches, 2 * self._threads())]
         queue = as_completed(first, loop=self._client.loop)
-        came = 0
         for future in queue:
             batch = underway.pop(future.key)
             outcomes = self._collect(future, batch)
             future.release()
             batches.took(outcomes)
-            came += len(outcomes)
-            if came >= _TUBES_TO_FORGET:  # Dask's tasks hold themselves in cycles: few objects, but all that was sent
-                gc.collect()
-                came = 0
             for more in islice(batches, 1):
                 queue.add(submit(more))
             yield outcomes
@@ -233,9 +226,12 @@ class Batches:
         return max(1, min(_MAX_BATCH, math.ceil(_TASK_SECONDS * self._tubes / self._seconds)))
 
 
+# Dask keeps the last thousand messages, and with them the fits of as many tubes.
+_FORGETFUL: dict[str, Any] = {"distributed.admin.low-level-log-length": 10}
 # What LocalCluster would set up for a person at a notebook, and nobody looks at here: the dashboard (whose plotting
 # library alone takes a second to import), a profiler that looks at every thread a hundred times a second, monitors.
 _FRUGAL: dict[str, Any] = {
+    **_FORGETFUL,
     "distributed.scheduler.allowed-failures": 0,  # a lost worker is told at once; run_stage decides
     "distributed.scheduler.active-memory-manager.start": False,
     "distributed.scheduler.work-stealing": False,  # there is one worker
@@ -272,7 +268,7 @@ def _local_cluster(run: str, workers: int, pipeline: str) -> Iterator[Engine]:
             scheduler = {"cls": Scheduler, "options": _ON_LOOPBACK}
             worker = {"cls": Worker, "options": {**_ON_LOOPBACK, "nthreads": workers, "memory_limit": 0}}
             cluster = SpecCluster(workers={0: worker}, scheduler=scheduler, silence_logs=logging.CRITICAL)
-    with cluster, Client(cluster, set_as_default=False) as client:
+    with cluster, dask.config.set(_FRUGAL), Client(cluster, set_as_default=False) as client:
         try:
             yield DaskCluster(client, run, f"{workers} processes on this computer, by Dask")
         finally:
@@ -281,12 +277,14 @@ def _local_cluster(run: str, workers: int, pipeline: str) -> Iterator[Engine]:
 
 @contextmanager
 def _existing_cluster(run: str, address: str) -> Iterator[Engine]:
+    import dask
     from dask.distributed import Client
     from distributed.comm import CommClosedError
 
     check_address(address, _CONNECT_SECONDS)
     try:
-        client = Client(address, set_as_default=False, timeout=_CONNECT_SECONDS, name=f"treg-gating-{run}")
+        with dask.config.set(_FORGETFUL):
+            client = Client(address, set_as_default=False, timeout=_CONNECT_SECONDS, name=f"treg-gating-{run}")
     except (OSError, TimeoutError) as error:
         msg = f"no Dask scheduler answers at {address} ({error}). Check the address, and the TLS settings of Dask"
         raise RunStateError(msg) from error
