@@ -105,7 +105,8 @@ def test_both_passes_come_close_to_the_truth(cohort: Cohort) -> None:
     assert len(ratios) == 6
     assert 0.85 < min(ratios) < max(ratios) < 1.18
     assert np.mean(ratios) == pytest.approx(1, abs=0.08)
-    assert 0.85 < min(cd4) < max(cd4) < 1.1
+    assert 0.95 < min(cd4) < max(cd4) < 1.005  # quality control takes some of a disturbed tube
+    assert np.median(cd4) > 0.985  # the gates on the way lose hardly any
 
 
 def test_a_file_whose_own_matrix_is_not_that_of_its_batch_is_reviewed(cohort: Cohort) -> None:
