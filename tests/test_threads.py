@@ -1,0 +1,99 @@
+"""Work in two threads is the work of one: the same answers, the same error, nothing left going on."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import pytest
+
+from treg_gating import threads
+from treg_gating.threads import beside, side_by_side
+
+
+@pytest.fixture(params=[1, 2])
+def number(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(threads, "THREADS", request.param)
+    threads._second.cache_clear()
+    return int(request.param)
+
+
+def test_answers_stand_in_the_order_of_their_parts(number: int) -> None:
+    def slow_first(part: int) -> int:
+        time.sleep(0.01 * (part == 0))
+        return part * part
+
+    assert side_by_side(slow_first, range(40)) == [part * part for part in range(40)]
+    assert side_by_side(slow_first, []) == []
+
+
+def test_two_threads_take_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "THREADS", 2)
+    both = threading.Barrier(2, timeout=60)
+    side_by_side(lambda _: both.wait(), range(2))  # one thread alone would wait for ever
+
+
+def test_parts_may_have_parts(number: int) -> None:
+    def inner(part: int) -> int:
+        return sum(side_by_side(lambda one: one * part, range(5)))
+
+    assert side_by_side(inner, range(6)) == [10 * part for part in range(6)]
+
+
+def test_the_first_error_is_raised_whichever_thread_met_it(number: int) -> None:
+    def fails(part: int) -> None:
+        if part >= 3:
+            time.sleep(0.02 * (part == 3))
+            raise ValueError(part)
+
+    for _ in range(5):
+        with pytest.raises(ValueError, match=r"^3$"):
+            side_by_side(fails, range(9))
+
+
+def test_beside_gives_what_the_work_gives(number: int) -> None:
+    with beside(lambda: 6 * 7) as answer:
+        assert answer() == 42
+    with pytest.raises(ZeroDivisionError), beside(lambda: 1 / 0) as answer:
+        answer()
+
+
+def test_work_that_was_not_begun_is_done_by_who_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "THREADS", 2)
+    go = threading.Event()
+    with beside(lambda: go.wait(60)) as busy:
+        with beside(threading.get_ident) as mine:
+            assert mine() == threading.get_ident()
+        go.set()
+        assert busy()
+
+
+def _fail_when_it_has_begun() -> None:
+    time.sleep(0.005)
+    raise KeyError
+
+
+def test_nothing_goes_on_behind_the_block(number: int) -> None:
+    steps: list[str] = []
+
+    def work() -> None:
+        time.sleep(0.02)
+        steps.append("done")
+
+    with pytest.raises(KeyError), beside(work):
+        _fail_when_it_has_begun()
+    assert steps == ["done"] * (number - 1)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_has_a_second_thread_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "THREADS", 2)
+    side_by_side(abs, range(9))
+    child = os.fork()
+    if not child:
+        with beside(lambda: 3) as answer:
+            time.sleep(0.01)
+            os._exit(answer())
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
