@@ -29,7 +29,7 @@ ROOMS = {
     "From raw to clean": ("quality", "compensation", "spillover", "matrices", "transforms", "logicle_widths"),
     "Gating": (
         *("gating.gates", "gating.method", "gating.methods", "gating.template", "gating.hierarchy"),
-        *("gating.consensus", "gating.mixture", "gating.results"),
+        *("gating.consensus", "gating.mixture", "gating.mixture_fit", "gating.mixture_placement", "gating.results"),
     ),
     "Results": ("pipeline", "populations", "proportion", "review", "endpoint", "levey_jennings"),
     "Runs": ("run.cohort", "run.engine", "run.ledger", "run.audit", "run.outputs", "run.record", "run.last"),

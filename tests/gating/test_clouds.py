@@ -15,7 +15,8 @@ from treg_gating.gating.method import FitContext, Learner
 from treg_gating.gating.methods.aligned_mixture import AlignedMixture
 from treg_gating.gating.methods.mixture_ellipse import MixtureEllipse
 from treg_gating.gating.methods.singlets import SingletBand
-from treg_gating.gating.mixture import Mixture, expectation, fit_mixture
+from treg_gating.gating.mixture import Mixture, expectation
+from treg_gating.gating.mixture_fit import fit_mixture
 from treg_gating.gating.mixture_start import best_mixture
 
 Make = Callable[..., FitContext]

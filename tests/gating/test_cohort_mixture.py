@@ -14,7 +14,9 @@ from treg_gating.gating.bins import Binned, bin_events, bounded, merged
 from treg_gating.gating.cohort_mixture import learn_mixture, name_components, position
 from treg_gating.gating.method import FitContext, Learner
 from treg_gating.gating.methods.aligned_mixture import AlignedMixture
-from treg_gating.gating.mixture import BLOCK, Mixture, expectation, fit_mixture, marginal, place_mixture, probability
+from treg_gating.gating.mixture import BLOCK, Mixture, expectation, marginal, probability
+from treg_gating.gating.mixture_fit import fit_mixture
+from treg_gating.gating.mixture_placement import place_mixture
 
 SIGNS = np.array([1.0, -1.0, 1.0])  # CD25 high, CD127 low, FOXP3 high
 SPREAD = 0.06

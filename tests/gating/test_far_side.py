@@ -8,7 +8,8 @@ from scipy.stats import norm
 
 from treg_gating.gating.bins import Binned, bin_events
 from treg_gating.gating.far_side import FarSide, evened, moved
-from treg_gating.gating.mixture import Mixture, expectation, fit_mixture
+from treg_gating.gating.mixture import Mixture, expectation
+from treg_gating.gating.mixture_fit import fit_mixture
 
 
 def skewed(rng: np.random.Generator, n: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -7,7 +7,8 @@ import pytest
 
 from treg_gating.gating.bins import Binned, bin_events
 from treg_gating.gating.cohort_mixture import name_components
-from treg_gating.gating.mixture import Mixture, fit_mixture
+from treg_gating.gating.mixture import Mixture
+from treg_gating.gating.mixture_fit import fit_mixture
 from treg_gating.gating.mixture_start import split_sides, standing_out, structured_starts
 
 SIGNS = np.array([1.0, -1.0, 1.0])  # CD25 high, CD127 low, FOXP3 high

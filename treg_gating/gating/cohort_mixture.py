@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.gating.bins import Binned, bounded
-from treg_gating.gating.mixture import Mixture, Placement, fit_mixture, place_mixture
+from treg_gating.gating.mixture import Mixture
+from treg_gating.gating.mixture_fit import fit_mixture
+from treg_gating.gating.mixture_placement import Placement, place_mixture
 from treg_gating.gating.mixture_start import split_sides, structured_starts
 
 __all__ = ["learn_mixture", "name_components", "position"]

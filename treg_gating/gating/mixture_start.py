@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.gating.bins import Binned
-from treg_gating.gating.mixture import Mixture, expectation, fit_mixture
+from treg_gating.gating.mixture import Mixture, expectation
+from treg_gating.gating.mixture_fit import fit_mixture
 from treg_gating.smoothing import smooth
 
 __all__ = [

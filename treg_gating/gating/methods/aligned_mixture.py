@@ -16,7 +16,8 @@ from treg_gating.gating.cohort_mixture import learn_mixture, name_components
 from treg_gating.gating.far_side import FarSide, evened, moved
 from treg_gating.gating.gates import HalfPlane, Interval
 from treg_gating.gating.method import FitContext, Learner, MethodFit, argument
-from treg_gating.gating.mixture import Mixture, Placement, marginal, place_mixture, probability
+from treg_gating.gating.mixture import Mixture, marginal, probability
+from treg_gating.gating.mixture_placement import Placement, place_mixture
 from treg_gating.threads import side_by_side
 
 __all__ = ["AlignedMixture"]
