@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from treg_gating.gating.consensus import settle
 from treg_gating.gating.gates import HalfPlane, Interval, Polygon
 from treg_gating.gating.hierarchy import Walk, apply_sample, fit_sample
+from treg_gating.gating.settling import settle
 from treg_gating.gating.template import load_template
 from treg_gating.interchange.flowjo import import_flowjo
 from treg_gating.interchange.load import markers_by_file

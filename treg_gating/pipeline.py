@@ -20,9 +20,10 @@ from treg_gating.errors import FCSError, TregGatingError
 from treg_gating.fcs import read_fcs
 from treg_gating.flags import Flag
 from treg_gating.gating.axes import Column, axis_of
-from treg_gating.gating.consensus import CONTROL_DENSITIES, CohortGates, Member, learn_cohort, settle
+from treg_gating.gating.consensus import CONTROL_DENSITIES, CohortGates, Member, learn_cohort
 from treg_gating.gating.hierarchy import EventView, apply_sample, fit_sample
 from treg_gating.gating.results import FittedGate, SampleFit, SampleResult
+from treg_gating.gating.settling import settle
 from treg_gating.gating.template import GateStep, GatingTemplate
 from treg_gating.instrument import instrument_settings
 from treg_gating.linear_columns import LinearColumns

@@ -11,16 +11,17 @@ from treg_gating.errors import GateFitError
 from treg_gating.gating.consensus import (
     CONTROL_DENSITIES,
     MOST_TEACHERS,
+    CohortGates,
     Consensus,
     Member,
     learn_cohort,
-    settle,
 )
 from treg_gating.gating.gate_numbers import from_vector, to_vector
 from treg_gating.gating.gates import Ellipse, Gate, Interval, Polygon, Rectangle
 from treg_gating.gating.method import Learner
 from treg_gating.gating.methods.aligned_mixture import AlignedMixture
 from treg_gating.gating.results import FittedGate, GateStatus
+from treg_gating.gating.settling import settle
 from treg_gating.gating.template import GateStep, GatingTemplate, load_template
 
 Template = Callable[..., GatingTemplate]
@@ -135,6 +136,42 @@ def test_tubes_that_agree_do_not_make_outliers_of_hairs(shrink: GatingTemplate) 
     consensus = learn_cohort(shrink, members([0.5] * 6, 0.001)).consensus["a"]
     assert settle(step_of(shrink), fitted(0.529, 0.001), consensus, "1").rule == "valley"
     assert settle(step_of(shrink), fitted(0.531, 0.001), consensus, "1").rule == "consensus_outlier"
+
+
+def displaced(shrink: GatingTemplate, *control: float) -> CohortGates:
+    """Twenty baseline tubes of batch 1 about 0.50, and batch 2 with control donors alone."""
+    baseline = 4 * [0.48, 0.49, 0.50, 0.51, 0.52]
+    return learn_cohort(shrink, members([*baseline, *control], 0.001, "1" * 20 + "2" * len(control)))
+
+
+def test_a_tube_that_lies_off_the_cohort_with_its_batch_keeps_its_own_gate(shrink: GatingTemplate) -> None:
+    cohort = displaced(shrink, 0.80)
+    consensus, step = cohort.consensus["a"], step_of(shrink)
+    near, far = (settle(step, fitted(cut, 0.001), consensus, "2") for cut in (0.82, 1.20))
+    assert near.rule == "valley"
+    assert low(near.gate) == pytest.approx(0.82, abs=0.001)
+    assert far.rule == "consensus_outlier"
+    assert low(far.gate) == pytest.approx(0.80)
+    assert "from the tubes of its batch, which lie off the consensus of 21 tubes" in far.reason
+    assert settle(step, fitted(0.82, 0.001), consensus, "1").rule == "consensus_outlier"
+    assert settle(step, fitted(0.82, 0.001), consensus, "3").rule == "consensus_outlier"
+
+
+def test_a_tube_is_no_witness_for_itself(shrink: GatingTemplate) -> None:
+    step = step_of(shrink)
+    alone, with_another = (displaced(shrink, *control).consensus["a"] for control in ((0.80,), (0.80, 0.50)))
+    for consensus in (alone, with_another):
+        found = settle(step, fitted(0.80, 0.001), consensus, "2")
+        assert found.rule == "consensus_outlier"
+        assert low(found.gate) == pytest.approx(float(consensus.vector[0]))
+
+
+def test_a_batch_that_lies_off_the_cohort_is_noted(shrink: GatingTemplate) -> None:
+    (note,) = displaced(shrink, 0.80).notes
+    assert note.startswith("a: the gates of batch 2 lie ")
+    assert "held against their own batch" in note
+    assert displaced(shrink, 0.51).notes == ()
+    assert learn_cohort(shrink, members([0.50, 0.50, 0.80], 0.001, "112")).notes == ()
 
 
 def test_learnt_on_baseline_and_control_donors_only(shrink: GatingTemplate) -> None:

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from treg_gating.gating.consensus import Consensus, Member, learn_cohort, settle
+from treg_gating.gating.consensus import Consensus, Member, learn_cohort
 from treg_gating.gating.gates import Interval
 from treg_gating.gating.hierarchy import EventView, Walk, apply_sample, fit_sample
 from treg_gating.gating.results import FittedGate, GateStatus
 from treg_gating.gating.selection import selected
+from treg_gating.gating.settling import settle
 from treg_gating.gating.template import GateStep, GatingTemplate
 
 Template = Callable[..., GatingTemplate]

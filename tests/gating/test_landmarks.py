@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from treg_gating.errors import InputError
-from treg_gating.gating.consensus import CohortGates, Member, learn_cohort, settle
+from treg_gating.gating.consensus import CohortGates, Member, learn_cohort
 from treg_gating.gating.gates import Interval
 from treg_gating.gating.hierarchy import EventView, Walk, apply_sample, fit_sample
 from treg_gating.gating.landmarks import Landmarks, find_landmarks, gate_of_batch, move_by_batch
 from treg_gating.gating.results import GateStatus
+from treg_gating.gating.settling import settle
 from treg_gating.gating.template import GatingTemplate, load_template
 
 Template = Callable[..., GatingTemplate]

@@ -14,8 +14,8 @@ import pytest
 
 from treg_gating.fcs import read_fcs
 from treg_gating.gating import hierarchy
-from treg_gating.gating.consensus import settle
 from treg_gating.gating.results import SampleResult
+from treg_gating.gating.settling import settle
 from treg_gating.gating.template import load_template
 from treg_gating.pipeline import RunSettings, between_passes, first_pass, prepare, second_pass
 from treg_gating.samplesheet import Role, Tube, read_samplesheet

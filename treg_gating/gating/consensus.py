@@ -17,17 +17,27 @@ from treg_gating.errors import GateFitError
 from treg_gating.flags import Flag, FlagLevel
 from treg_gating.gating.gate_numbers import from_vector, scale_of, to_vector
 from treg_gating.gating.gates import Gate, Interval
-from treg_gating.gating.landmarks import LANDMARKS, Landmarks, gate_of_batch, move_by_batch
+from treg_gating.gating.landmarks import LANDMARKS, Landmarks, move_by_batch
 from treg_gating.gating.method import Learner
 from treg_gating.gating.results import FittedGate, GateStatus
 from treg_gating.gating.stains import weak_stains
 from treg_gating.gating.template import GateStep, GatingTemplate
 
-__all__ = ["CONTROL_DENSITIES", "CohortGates", "Consensus", "Member", "learn_cohort", "settle"]
+__all__ = [
+    "CONTROL_DENSITIES",
+    "FEW_TUBES",
+    "OUTLIER_SD",
+    "SHARED",
+    "CohortGates",
+    "Consensus",
+    "Member",
+    "errors_of",
+    "learn_cohort",
+]
 
 SHARED = frozenset({"shrink", "batch", "study", "landmark"})  # shares that have a consensus gate
 OUTLIER_SD = 3.0
-LEAST_TUBES_FOR_OUTLIERS = 5
+FEW_TUBES = 5  # fewer do not say what is usual
 MOST_TEACHERS = 120  # a mixture of more tubes costs time and hardly moves
 CONTROL_DENSITIES = "control densities"  # key among a tube's summaries; the others are population/rule
 FLOOR = 0.01  # gate units (ellipses: of their own size): closer than this is never an outlier
@@ -61,6 +71,7 @@ class Consensus:
     vector, spread : its free numbers, and their robust SD over tubes, shape (p,).
     tau2 : variance between tubes beyond their standard errors (DerSimonian-Laird), shape (p,).
     tubes : how many it was learnt on.
+    few : by batch of fewer than five of these tubes, the numbers of each, shape (tubes of the batch, p).
     """
 
     gate: Gate
@@ -69,6 +80,19 @@ class Consensus:
     spread: NDArray[np.float64]
     tau2: NDArray[np.float64]
     tubes: int
+    few: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    @property
+    def limit(self) -> NDArray[np.float64]:
+        """How far from it an own estimate may lie, shape (p,)."""
+        tau2 = np.where(np.isfinite(self.tau2), self.tau2, 0.0)  # one tube tells nothing of the variance between tubes
+        limit = OUTLIER_SD * np.maximum(self.spread, np.sqrt(tau2))
+        return np.asarray(np.maximum(limit, OUTLIER_SD * FLOOR * scale_of(self.gate, len(self.vector))))
+
+    def distance(self, vector: NDArray[np.float64], centre: NDArray[np.float64] | None = None) -> float:
+        """From the consensus, or another centre, in robust SD, by the number that is farthest."""
+        off = np.abs(vector - (self.vector if centre is None else centre))
+        return OUTLIER_SD * float((off / self.limit).max())
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +143,7 @@ def learn_cohort(template: GatingTemplate, members: Sequence[Member]) -> CohortG
             found = _consensus(step, learners)
             if found is not None:
                 consensus[step.population] = _moved(step, found, ordered, learners)
+                notes += _displaced_batches(step, found)
         for rule in step.chain:
             if getattr(rule.method, "learns_from", None) is None:
                 continue
@@ -193,17 +218,30 @@ def _consensus(step: GateStep, learners: Sequence[Member]) -> Consensus | None:
     if not own:
         return None
     vectors = np.array([to_vector(gate.gate) for _, gate in own])
-    errors = np.array([_errors(gate, vectors.shape[1]) for _, gate in own])
+    errors = np.array([errors_of(gate, vectors.shape[1]) for _, gate in own])
     centre = np.median(vectors, axis=0)
     spread = 1.4826 * np.median(np.abs(vectors - centre), axis=0)
     pattern = own[0][1].gate
-    batches = sorted({batch for batch, _ in own})
-    by_batch = {
-        name: from_vector(pattern, np.median(vectors[[batch == name for batch, _ in own]], axis=0)) for name in batches
-    }
-    return Consensus(
-        from_vector(pattern, centre), by_batch, centre, spread, _between_variance(vectors, errors), len(own)
-    )
+    of_batch = {name: vectors[[batch == name for batch, _ in own]] for name in sorted({batch for batch, _ in own})}
+    by_batch = {name: from_vector(pattern, np.median(rows, axis=0)) for name, rows in of_batch.items()}
+    few = {name: rows for name, rows in of_batch.items() if len(rows) < FEW_TUBES}
+    variance = _between_variance(vectors, errors)
+    return Consensus(from_vector(pattern, centre), by_batch, centre, spread, variance, len(own), few)
+
+
+def _displaced_batches(step: GateStep, found: Consensus) -> list[str]:
+    """What must be said of batches whose tubes lie off the cohort together: their tubes are held against each other."""
+    if step.share != "shrink" or found.tubes < FEW_TUBES:
+        return []
+    notes = []
+    for batch, gate in found.by_batch.items():
+        off = found.distance(to_vector(gate))
+        if off > OUTLIER_SD:
+            notes.append(
+                f"{step.population}: the gates of batch {batch} lie {off:.1f} robust SD from the cohort's; "
+                "its tubes are held against their own batch. Look at one of them"
+            )
+    return notes
 
 
 def _moved(step: GateStep, found: Consensus, members: Sequence[Member], learners: Sequence[Member]) -> Consensus:
@@ -232,59 +270,8 @@ def _between_variance(vectors: NDArray[np.float64], errors: NDArray[np.float64])
     return result
 
 
-def settle(step: GateStep, own: FittedGate, consensus: Consensus | None, batch: str) -> FittedGate:
-    """Final gate of one tube: its own, drawn to the consensus by its standard error, or the consensus itself.
-
-    With weight w = τ² / (τ² + SE²) on the tube's own estimate. Beyond three robust SD of the cohort the
-    consensus is used and the reason says so.
-    """
-    if consensus is None or step.share not in SHARED:
-        return own
-    if own.status in {GateStatus.FAILED, GateStatus.NOT_STAINED, GateStatus.OVERRIDDEN, GateStatus.FIXED}:
-        return own
-    if step.share == "study":
-        return _by_consensus(own, consensus.gate, "the study's gate, by the template", consensus)
-    if step.share == "landmark" and isinstance(consensus.gate, Interval):
-        moved, reason = gate_of_batch(consensus.gate, consensus.by_batch, batch)  # type: ignore[arg-type]
-        return replace(_by_consensus(own, moved, reason, consensus), rule="landmark_shift")
-    if step.share == "batch":
-        gate = consensus.by_batch.get(batch, consensus.gate)
-        reason = f"the gate of batch {batch}, by the template"
-        if batch not in consensus.by_batch:
-            reason = f"the gate of all batches, as nothing was learnt from batch {batch}"
-        return _by_consensus(own, gate, reason, consensus)
-    if own.gate is None:
-        reason = f"{own.reason}; consensus of {consensus.tubes} tube(s)"
-        return _by_consensus(own, consensus.by_batch.get(batch, consensus.gate), reason, consensus)
-    vector = to_vector(own.gate)
-    distance = np.abs(vector - consensus.vector)
-    known = np.isfinite(consensus.tau2)  # one tube tells nothing of the variance between tubes
-    tau2 = np.where(known, consensus.tau2, 0.0)
-    limit = OUTLIER_SD * np.maximum(consensus.spread, np.sqrt(tau2))
-    limit = np.maximum(limit, OUTLIER_SD * FLOOR * scale_of(own.gate, len(vector)))
-    if consensus.tubes >= LEAST_TUBES_FOR_OUTLIERS and (distance > limit).any():
-        worst = int(np.argmax(distance / limit))
-        reason = (
-            f"outlier: own estimate is {OUTLIER_SD * distance[worst] / limit[worst]:.1f} robust SD from the consensus "
-            f"of {consensus.tubes} tubes ({own.reason})"
-        )
-        return replace(_by_consensus(own, consensus.gate, reason, consensus), rule="consensus_outlier")
-    errors = _errors(own, len(vector))
-    weight = np.where(known & (errors > 0), tau2 / np.maximum(tau2 + errors**2, 1e-300), 1.0)
-    final = from_vector(own.gate, weight * vector + (1 - weight) * consensus.vector)
-    shrunk = f"{own.reason}; own weight {weight.min():.2f}" if weight.min() < 0.995 else own.reason
-    error = tuple(float(value) for value in np.sqrt(weight) * errors) if own.standard_error else ()
-    return replace(own, gate=final, own=own.gate if weight.min() < 0.995 else None, reason=shrunk, standard_error=error)
-
-
-def _by_consensus(own: FittedGate, gate: Gate, reason: str, consensus: Consensus) -> FittedGate:
-    error = tuple(float(value) for value in np.sqrt(np.where(np.isfinite(consensus.tau2), consensus.tau2, 0.0)))
-    return replace(
-        own, gate=gate, own=own.gate, status=GateStatus.CONSENSUS, rule="consensus", reason=reason, standard_error=error
-    )
-
-
-def _errors(gate: FittedGate, size: int) -> NDArray[np.float64]:
+def errors_of(gate: FittedGate, size: int) -> NDArray[np.float64]:
+    """Standard errors of a gate's free numbers, shape (size,); 0 where there is none."""
     errors = np.zeros(size)
     errors[: len(gate.standard_error)] = gate.standard_error
     return errors
