@@ -259,6 +259,36 @@ def test_time_is_kept_from_the_words_that_are_read_for_the_fingerprint(rng: np.r
     coarse = events.copy()
     coarse[:, clock] = 1  # it tells nothing: two others do
     assert clock not in telling_words(coarse.view(np.uint8), clock)
+    coarse[100:, clock] = 2  # ticks that many events share are enough beside a word that is another in each
+    words = telling_words(coarse.view(np.uint8), clock)
+    assert clock in words
+    assert are_neighbours(words)
+
+
+@pytest.mark.parametrize("ticks", ["shared", "apart"])
+@pytest.mark.parametrize("names", [("FSC-A", "FL1-A", "FL2-A", "Time"), ("Time", "FL1-A", "FL2-A", "FSC-A")])
+def test_scaled_in_its_place_as_by_hand(
+    read: Read,
+    build: Build,
+    rng: np.random.Generator,
+    monkeypatch: pytest.MonkeyPatch,
+    ticks: str,
+    names: tuple[str, ...],
+) -> None:
+    """Time and gain, with the hash and without, whatever words the fingerprint is made of."""
+    monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", 1 << 18)
+    n = 80_000  # several chunks, and a thread for the hash
+    events = rng.lognormal(6, 1, (n, len(names))).astype("f4")
+    events[:, names.index("Time")] = np.arange(n) if ticks == "apart" else np.arange(n) // 30
+    raw = build(events, names=names, P2G="3", TIMESTEP="0.013")
+    wanted = events.astype("f8")
+    wanted[:, names.index("Time")] *= 0.013
+    wanted[:, 1] /= 3
+    for digest in (True, False):
+        sample = read(raw, digest=digest)
+        np.testing.assert_array_equal(sample.events, wanted.astype("f4"))
+    assert read(raw).sha256 == hashlib.sha256(raw).hexdigest()
+    assert read(raw, digest=False, checksum=True).crc32 == f"{binascii.crc32(raw):08x}"
 
 
 def test_no_repeat_in_random_events(rng: np.random.Generator) -> None:

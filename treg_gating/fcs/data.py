@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ __all__ = ["Data", "decode_events"]
 
 CHUNK_BYTES = 3 << 20  # read and looked at in one go; large, as threads that take turns in Python wait for each other
 BUFFERS = 4
+HASHED_BYTES = 1 << 18  # copied for the hash in one go
 THREADS = min(2, os.cpu_count() or 1)  # reading is bound by memory; a third gains nothing
 FEW_CHUNKS = 4  # not worth a thread
 MOST_SCALED = 2  # channels of a float file that are not stored in linear units, Time first of all
@@ -66,10 +68,15 @@ class Data:
         return self.source.peek(self.begin + event * size, n * size)
 
     def chunks(self) -> list[Span]:
-        """Spans of whole events and whole bytes: first event, one past the last."""
+        """Spans of whole events and whole bytes: first event, one past the last.
+
+        The last ones are halves, so that no thread waits long for another.
+        """
         n = self.layout.n_events
         events = max(16, CHUNK_BYTES * 8 // self.layout.event_bits // 64 * 64)
-        return [(first, min(first + events, n)) for first in range(0, n, events)]
+        half, whole = events // 2 // 8 * 8, max(0, n // events - 2) * events
+        starts = [*range(0, whole, events), *range(whole, n, half)]
+        return list(pairwise([*starts, n]))
 
     def fill(self, first: int, last: int, view: memoryview, inspection: Inspection) -> None:
         """Read the bytes of the events from `first` to `last` into `view`."""
@@ -108,25 +115,26 @@ def _as_stored(data: Data, wanted: Sequence[int], digest: Digest, inspection: In
     assert kind is not None  # noqa: S101 (of native floats)
     events = leased_empty((data.layout.n_events, len(wanted)), kind)
     scales = data.scales(wanted)
-    unscaled = {row: np.empty(len(events), kind) for row, _ in scales} if digest.wanted else {}
+    hashed = {row: np.empty(len(events), kind) for row, _ in scales} if digest.wanted else {}
     checks = Checks(data.decoder, wanted, data.layout.n_events, data.stored, inspection)
+
+    def before(span: Span) -> dict[int, Array]:
+        return {row: column[slice(*span)] for row, column in hashed.items()}
 
     def take(span: Span) -> Look:
         chunk = events[slice(*span)]
         data.fill(*span, memoryview(chunk.data).cast("B"), inspection)
+        unscaled = before(span) or {row: np.empty(len(chunk), kind) for row, _ in scales}
         with np.errstate(all="ignore"):
-            look = checks.look(span[0], chunk.view(np.uint8), chunk.T)
+            look = checks.look(span[0], chunk.view(np.uint8), chunk.T, unscaled)
             for row, scale in scales:
-                if unscaled:
-                    unscaled[row][slice(*span)] = chunk[:, row]
-                chunk[:, row] = scale(chunk[:, row])
+                chunk[:, row] = scale(unscaled[row])
         return look
 
     for (first, last), look in _taken(take, data.chunks(), 1 if digest.wanted else THREADS):
         checks.note(first, look)
         if digest.wanted:
-            before = {row: column[first:last] for row, column in unscaled.items()}
-            digest.feed(partial(_bytes_of, events[first:last], before))
+            digest.feed(partial(_bytes_of, events[first:last], before((first, last))))
     checks.judge()
     return events
 
@@ -153,13 +161,16 @@ def _taken(take: Callable[[Span], Look], spans: Sequence[Span], threads: int) ->
     return ((span, look) for span, look in zip(spans, looks, strict=True) if look is not None)
 
 
-def _bytes_of(part: Array, before: Mapping[int, Array]) -> memoryview:
-    """The bytes of events as they were read, `before` some columns were scaled."""
-    if before:
-        part = part.copy()
-        for row, column in before.items():
-            part[:, row] = column
-    return memoryview(part.data).cast("B")
+def _bytes_of(events: Array, before: Mapping[int, Array]) -> Iterator[memoryview]:
+    """The bytes of `events` as they were read, `before` some columns were scaled; in parts that the cache holds."""
+    n = len(events) if not before else HASHED_BYTES // events.strides[0] + 1
+    for first in range(0, len(events), n):
+        part = events[first : first + n]
+        if before:
+            part = part.copy()
+            for row, column in before.items():
+                part[:, row] = column[first : first + n]
+        yield memoryview(part.data).cast("B")
 
 
 def _as_columns(data: Data, wanted: Sequence[int], digest: Digest, inspection: Inspection) -> Array:

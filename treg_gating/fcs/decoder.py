@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import accumulate
 from typing import Any
 
@@ -122,13 +122,19 @@ def _needs_double(parameter: Parameter) -> bool:
 def linear_scale(parameter: Parameter, step: float) -> Scale | None:
     """From what is stored to a linear scale: $PnE, $PnG, $TIMESTEP; None where nothing is to be done."""
     if parameter.channel.is_time:
-        return None if step == 1 else lambda values: values.astype(np.float64) * step
+        return None if step == 1 else partial(_times, step)
     if parameter.decades:
         return _exponential(parameter)
     if parameter.gain != 1:
         gain = parameter.gain
         return lambda values: values.astype(np.float64) / gain
     return None
+
+
+def _times(step: float, values: Array) -> Array:
+    scaled = values.astype(np.float64)
+    scaled *= step
+    return scaled
 
 
 def _exponential(parameter: Parameter) -> Scale:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 import hashlib
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
@@ -49,8 +49,8 @@ class Digest:
         if self._thread is not None:  # an error kept by the caller keeps no thread alive
             self._thread.shutdown(wait=False, cancel_futures=kind is not None)
 
-    def feed(self, piece: Piece | Callable[[], Piece], waiting: int | None = None) -> None:
-        """Take the next bytes of the file, or what will give them.
+    def feed(self, piece: Piece | Callable[[], Iterable[Piece]], waiting: int | None = None) -> None:
+        """Take the next bytes of the file, or what will give them, one part after the other.
 
         Parameters
         ----------
@@ -63,8 +63,11 @@ class Digest:
         if waiting is not None and len(self._fed) > waiting:
             self._fed[-1 - waiting].result()
 
-    def _update(self, piece: Piece | Callable[[], Piece]) -> None:
-        raw = piece() if callable(piece) else piece
+    def _update(self, piece: Piece | Callable[[], Iterable[Piece]]) -> None:
+        for raw in piece() if callable(piece) else (piece,):
+            self._add(raw)
+
+    def _add(self, raw: Piece) -> None:
         if self._sha is not None:
             self._sha.update(raw)
         if self._crc32 is not None:

@@ -5,6 +5,7 @@ Every step is one call of numpy over the whole chunk that lets other threads wor
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,7 +69,9 @@ class Look:
     time: tuple[float, float, int] | None
 
 
-def look(interest: Interest, repeats: Repeats | None, first: int, rows: Array, part: Array) -> Look:
+def look(
+    interest: Interest, repeats: Repeats | None, first: int, rows: Array, part: Array, kept: Mapping[int, Array]
+) -> Look:
     """Look at a chunk.
 
     Parameters
@@ -77,18 +80,21 @@ def look(interest: Interest, repeats: Repeats | None, first: int, rows: Array, p
     repeats : what keeps the fingerprints of the events; None where repeats are not looked for.
     first : number of the first event in the file.
     rows : as stored, shape (events, bytes). part : as decoded and not yet scaled, shape (columns, events).
+    kept : where rows of `part` that will be scaled are to be written as they are.
     """
     harmless = interest.only and _harmless(part)
-    time = None if interest.clock is None else np.empty(len(rows), part.dtype)
+    time = None if interest.clock is None else kept.get(interest.clock, np.empty(len(rows), part.dtype))
     prints = None
     if repeats is not None:
-        kept = None if time is None or interest.clock_word is None else (interest.clock_word, time)
-        prints = fingerprints(rows, interest.words, kept)
+        word = None if time is None or interest.clock_word is None else (interest.clock_word, time)
+        prints = fingerprints(rows, interest.words, word)
         repeats.add(first, prints)
     if time is not None and interest.clock_word is None:
         time[:] = part[interest.clock]
-    sample = part[:, :: interest.stride].copy()
-    low, high = sample.min(axis=1), sample.max(axis=1)
+    for row in kept.keys() - {interest.clock}:
+        kept[row][:] = part[row]
+    sample = part[:, :: interest.stride].copy("K")  # as it lies, so that an event is fetched once
+    low, high = _extremes(sample)
     if not (harmless and (low < high).all()):
         low, high = _extremes(part)
     finite = np.isfinite(low.sum() + high.sum())

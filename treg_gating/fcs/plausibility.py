@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,19 +84,19 @@ class Checks:
         words: tuple[int, ...] = ()
         clock_word = None
         if self._repeats is not None:
-            place = 0 if clock is None else sum(p.bits for p in decoder.parameters[: wanted[clock]]) // 32
+            place = None if clock is None else sum(p.bits for p in decoder.parameters[: wanted[clock]]) // 32
             seen = np.frombuffer(peek(0, min(SEEN, n_events)), np.uint8).reshape(-1, event_bytes)
             words = telling_words(seen, place)
-            if clock is not None and decoder.uniform == np.float32 and are_neighbours(words) and place in words:
+            if place is not None and decoder.uniform == np.float32 and are_neighbours(words) and place in words:
                 clock_word = words.index(place)
         floats = np.array(self._float_rows, np.intp)
         stride = max(1, n_events // SAMPLED)
         self._interest = Interest(floats, decoder.floats, stride, run_limit(event_bytes), clock, words, clock_word)
         self._everything = set(wanted) == set(range(len(decoder.parameters)))
 
-    def look(self, first: int, rows: Array, part: Array) -> Look:
+    def look(self, first: int, rows: Array, part: Array, kept: Mapping[int, Array] = MappingProxyType({})) -> Look:
         """What the chunk that begins with event `first` shows, as stored and as decoded: :func:`glance.look`."""
-        return look(self._interest, self._repeats, first, rows, part)
+        return look(self._interest, self._repeats, first, rows, part, kept)
 
     def note(self, first: int, shown: Look) -> None:
         """Take note of what the chunk that begins with event `first` shows; in the order of the file."""

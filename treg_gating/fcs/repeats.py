@@ -16,16 +16,19 @@ SEEN = 256  # events that show which words of an event vary
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # spreads small differences over the upper bits; odd, so that only 0 becomes 0
 _ONE_IN_EIGHT = np.uint16(1 << 13)  # of the upper quarter
 _UPPER = 3 if np.little_endian else 0  # quarter of a fingerprint: the one that differs most
-_TOP = np.uint64(45)  # of an anchor's fingerprint, 16 bits are left
+_KEY = np.uint64(29)  # an anchor's fingerprint begins with three zeros; the 32 bits behind them are its key
+_TOP = np.uint32(16)  # bits of a key are left
 _MOST = 10_000
 
 Prints = NDArray[np.uint64]
+Keys = NDArray[np.uint32]
 
 
-def telling_words(rows: NDArray[np.uint8], near: int = 0) -> tuple[int, ...]:
+def telling_words(rows: NDArray[np.uint8], near: int | None = None) -> tuple[int, ...]:
     """Which 32-bit words of an event tell it from others.
 
-    Two neighbours where each is another in all of the events; else the three that vary most, or two that are enough.
+    Two neighbours where each is another in all of the events, or one of them is and the other is read anyway and
+    varies; else the three that vary most, or two that are enough.
 
     Parameters
     ----------
@@ -34,8 +37,9 @@ def telling_words(rows: NDArray[np.uint8], near: int = 0) -> tuple[int, ...]:
     """
     columns = rows[:SEEN].view(np.uint32).T
     variety = cache(lambda word: len(set(columns[word].tolist())))
-    for word in sorted(range(len(columns) - 1), key=lambda word: abs(2 * (word - near) + 1)):
-        if variety(word) == variety(word + 1) == SEEN:
+    telling = cache(lambda word: variety(word) == SEEN or (word == near and variety(word) > 1))
+    for word in sorted(range(len(columns) - 1), key=lambda word: abs(2 * (word - (near or 0)) + 1)):
+        if telling(word) and telling(word + 1):
             return word, word + 1
     order = sorted(range(len(columns)), key=variety)
     enough = [variety(word) for word in order[-2:]] == [SEEN, SEEN]
@@ -88,14 +92,14 @@ class Repeats:
 
     def __init__(self, n: int, run: int) -> None:
         self._quarters = np.empty(n, np.uint16)
-        self._keys: list[tuple[int, Prints]] = []
+        self._keys: list[tuple[int, Keys]] = []
         self._run = run
 
     def add(self, first: int, prints: Prints) -> None:
         """Take the fingerprints of the events from `first`; several threads may bring theirs, in any order."""
         quarters = self._quarters[first : first + len(prints)]
         quarters[:] = prints.view(np.uint16)[_UPPER::4]
-        self._keys.append((first, prints[np.flatnonzero(quarters < _ONE_IN_EIGHT)]))
+        self._keys.append((first, (prints[np.flatnonzero(quarters < _ONE_IN_EIGHT)] >> _KEY).astype(np.uint32)))
 
     def candidates(self) -> list[tuple[int, int]]:
         """First events of two runs with equal fingerprints; to be compared in full."""
@@ -132,7 +136,7 @@ class Repeats:
         return reach
 
 
-def _among(keys: Prints, wanted: Prints) -> NDArray[np.intp]:
+def _among(keys: Keys, wanted: Keys) -> NDArray[np.intp]:
     """Where `keys` is one of the few that are wanted; their top bits tell most others apart."""
     top = np.zeros(1 << 16, dtype=bool)
     top[wanted >> _TOP] = True
