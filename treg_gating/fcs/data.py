@@ -8,10 +8,8 @@ channels, becomes columns.
 
 from __future__ import annotations
 
-import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -31,13 +29,13 @@ from treg_gating.fcs.parameters import Parameter
 from treg_gating.fcs.plausibility import Checks
 from treg_gating.fcs.ranges import Ranges
 from treg_gating.fcs.source import Source
+from treg_gating.threads import side_by_side
 
 __all__ = ["Data", "decode_events"]
 
 CHUNK_BYTES = 3 << 20  # read and looked at in one go; large, as threads that take turns in Python wait for each other
 BUFFERS = 4
 HASHED_BYTES = 1 << 18  # copied for the hash in one go
-THREADS = min(2, os.cpu_count() or 1)  # reading is bound by memory; a third gains nothing
 FEW_CHUNKS = 4  # not worth a thread
 MOST_SCALED = 2  # channels of a float file that are not stored in linear units, Time first of all
 
@@ -131,7 +129,7 @@ def _as_stored(data: Data, wanted: Sequence[int], digest: Digest, inspection: In
                 chunk[:, row] = scale(unscaled[row])
         return look
 
-    for (first, last), look in _taken(take, data.chunks(), 1 if digest.wanted else THREADS):
+    for (first, last), look in _taken(take, data.chunks(), alone=digest.wanted):
         checks.note(first, look)
         if digest.wanted:
             digest.feed(partial(_bytes_of, events[first:last], before((first, last))))
@@ -139,26 +137,11 @@ def _as_stored(data: Data, wanted: Sequence[int], digest: Digest, inspection: In
     return events
 
 
-def _taken(take: Callable[[Span], Look], spans: Sequence[Span], threads: int) -> Iterator[tuple[Span, Look]]:
-    """Spans in the order of the file and what they show; those of a large file in this thread and in others beside."""
-    if threads == 1 or len(spans) < FEW_CHUNKS:
+def _taken(take: Callable[[Span], Look], spans: Sequence[Span], *, alone: bool) -> Iterable[tuple[Span, Look]]:
+    """Spans in the order of the file and what they show; those of a large file in two threads, unless `alone`."""
+    if alone or len(spans) < FEW_CHUNKS:
         return ((span, take(span)) for span in spans)
-    looks: list[Look | None] = [None] * len(spans)
-    numbers = iter(range(len(spans)))  # each goes to one thread
-
-    def work() -> None:
-        try:
-            for i in numbers:
-                looks[i] = take(spans[i])
-        finally:
-            deque(numbers, maxlen=0)  # behind an error there is nothing to do for the others either
-
-    with ThreadPoolExecutor(threads - 1, "fcs-read") as pool:
-        beside = [pool.submit(work) for _ in range(threads - 1)]
-        work()
-        for other in beside:
-            other.result()
-    return ((span, look) for span, look in zip(spans, looks, strict=True) if look is not None)
+    return zip(spans, side_by_side(take, spans), strict=True)
 
 
 def _bytes_of(events: Array, before: Mapping[int, Array]) -> Iterator[memoryview]:
@@ -199,7 +182,7 @@ def _as_columns(data: Data, wanted: Sequence[int], digest: Digest, inspection: I
         return look
 
     alone = digest.wanted or not decoder.floats  # the hash takes longer, and marks on integers are told in turn
-    for (first, _), look in _taken(take, data.chunks(), 1 if alone else THREADS):
+    for (first, _), look in _taken(take, data.chunks(), alone=alone):
         checks.note(first, look)
     checks.judge()
     return out.T
