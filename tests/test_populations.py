@@ -8,11 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from treg_gating.gate_interval import gate_interval
 from treg_gating.gating.gates import Ellipse, HalfPlane, Interval
 from treg_gating.gating.hierarchy import EventView, Walk, apply_gates
 from treg_gating.gating.results import FittedGate, GateStatus, PopulationCount
+from treg_gating.gating.rows import PopulationRows
 from treg_gating.gating.template import GateStep, GatingTemplate, load_template
-from treg_gating.populations import control_densities, count_populations, gate_interval, percentage, picture_gates
+from treg_gating.intensities import median_intensities
+from treg_gating.pictures import control_densities, picture_gates
+from treg_gating.populations import count_populations, percentage
+from treg_gating.showing import Showing
 
 ROWS = (
     "low,clean,A,+,fixed,low=0,own,",
@@ -62,12 +67,16 @@ def top(cut: float, error: float = 0.0) -> FittedGate:
     return gate("top", "low", Interval(("B",), cut), (error,))
 
 
+def counted(template: GatingTemplate, walk: Walk, linear: dict[str, Callable[[np.ndarray], np.ndarray]]) -> tuple:
+    return count_populations(template, walk, median_intensities(template, walk.rows, linear))
+
+
 def test_counts_and_medians_by_hand(template: Make) -> None:
     a, b = np.array([-1.0, 1, 2, 3, 4]), np.array([9.0, 1, 2, 3, 4])
     view = view_of(a, b, np.array([True, True, True, True, False]))
     checked = template()
     walk = walk_of(checked, view, low=LOW, top=top(2.0), plane=PLANE)
-    counts = {count.population: count for count in count_populations(checked, walk, {"B": b.__getitem__})}
+    counts = {count.population: count for count in counted(checked, walk, {"B": b.__getitem__})}
     assert {name: (count.n, count.n_parent, count.status) for name, count in counts.items()} == {
         "root": (5, None, "ok"),
         "clean": (4, 5, "ok"),
@@ -89,7 +98,7 @@ def test_medians_are_those_of_each_population(template: Make) -> None:
     checked = template()
     walk = walk_of(checked, view, low=LOW, top=top(2.0), plane=PLANE)
     columns = {"A": a.__getitem__, "B": b.__getitem__}
-    counts = {count.population: count for count in count_populations(checked, walk, columns)}
+    counts = {count.population: count for count in counted(checked, walk, columns)}
     assert len(np.intersect1d(walk.rows["top"], walk.rows["plane"]))  # type: ignore[arg-type]
     for name, rows in walk.rows.items():
         assert counts[name].n == len(rows)  # type: ignore[arg-type]
@@ -103,7 +112,7 @@ def test_an_empty_population_is_zero_and_below_it_nothing_can_be_said(template: 
         "low,clean,A,+,fixed,low=0,own,", "top,low,B,+,fixed,low=0,own,", "deep,top,B,+,fixed,low=0,own,"
     )
     walk = walk_of(checked, view, low=LOW, top=top(5.0), deep=gate("deep", "top", Interval(("B",), 0.0)))
-    counts = {count.population: count for count in count_populations(checked, walk, {"B": np.ones(4).__getitem__})}
+    counts = {count.population: count for count in counted(checked, walk, {"B": np.ones(4).__getitem__})}
     assert (counts["top"].n, counts["top"].status, counts["top"].mfi) == (0, "ok", {})
     assert (counts["deep"].n, counts["deep"].status) == (None, "not_estimable")
     assert counts["deep"].reason == "top holds no events"
@@ -114,7 +123,7 @@ def test_a_failed_gate_is_not_zero(template: Make) -> None:
     view = view_of(np.ones(4), np.ones(4))
     failed = FittedGate("low", "clean", "+", None, GateStatus.FAILED, "none", "no valley")
     walk = walk_of(checked, view, low=failed, top=top(0.5), plane=PLANE)
-    counts = {count.population: count for count in count_populations(checked, walk, {})}
+    counts = {count.population: count for count in counted(checked, walk, {})}
     for name in ("low", "top", "rest", "plane"):
         assert (counts[name].n, counts[name].status, counts[name].reason) == (None, "not_estimable", "low: no valley")
     assert gate_interval(checked, walk, view, "top", "low") is None
@@ -124,7 +133,7 @@ def test_not_stained_has_no_count_and_lets_pass(template: Make) -> None:
     checked = template("low,clean,A,-,fixed,low=0,own,", "top,low,B,+,fixed,low=0,own,", optional="A")
     view = EventView(3, np.ones(3, bool), lambda _, rows: np.array([-1.0, 1, 2])[rows], ["B"])
     walk = walk_of(checked, view, top=top(0.0))
-    counts = {count.population: count for count in count_populations(checked, walk, {})}
+    counts = {count.population: count for count in counted(checked, walk, {})}
     assert (counts["low"].n, counts["low"].status, counts["low"].reason) == (None, "not_stained", "A not stained")
     assert (counts["top"].n, counts["top"].n_parent) == (2, 3)
 
@@ -275,6 +284,38 @@ def test_a_control_shows_the_marker_it_leaves_out_on_the_events_of_the_fit(templ
     pictures = {one.population: one for one in picture_gates(checked, walk, view, limits, densities)}
     assert pictures["low"].control is None
     np.testing.assert_array_equal(pictures["top"].control, densities["top"])
+
+
+def test_what_is_shown_may_be_begun_while_gates_are_still_placed(template: Make) -> None:
+    """The same in one go and in two; in two, nothing is made twice."""
+    rng = np.random.default_rng(4)
+    a, b = rng.normal(0, 30, (2, 2_000))
+    view = view_of(a, b, rng.random(2_000) < 0.9)
+    checked = template()
+    low = gate("low", "clean", Interval(("A",), 0.0), (3.0,))
+    walk = walk_of(checked, view, low=low, top=top(2.0, 1.0), plane=PLANE)
+    early = Walk({"low": low}, PopulationRows(2_000, {name: walk.rows.mask(name) for name in ("root", "clean", "low")}))
+
+    def shown(*walks: Walk) -> tuple[Showing, list[int]]:
+        limits = {"A": (-50.0, 50.0), "B": (-50.0, 50.0)}
+        showing = Showing(checked, view, {"A": a.__getitem__, "B": b.__getitem__}, limits)
+        made = []
+        for one in walks:
+            parts = showing.parts(one)
+            made.append(len(parts))
+            for part in parts:
+                part()
+        return showing, made
+
+    (two, in_two), (one, in_one) = shown(early, walk), shown(walk)
+    assert in_one == [2 + 3 + 2], "markers, pictures, gates that move"
+    assert in_two == [2 + 3 + 1, 2 + 0 + 1], "all gates stand on populations that were there early"
+    assert two.medians == one.medians
+    assert set(two.medians["B"]) == {"root", "clean", "low", "top", "rest", "plane"}
+    assert two.interval(walk) == one.interval(walk) == gate_interval(checked, walk, view, "top", "low")
+    for first, second in zip(two.pictures(), one.pictures(), strict=True):
+        assert first.population == second.population
+        np.testing.assert_array_equal(first.counts, second.counts)
 
 
 def test_nothing_to_draw_for_an_empty_parent(template: Make) -> None:

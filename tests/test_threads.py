@@ -53,20 +53,22 @@ def test_the_first_error_is_raised_whichever_thread_met_it(number: int) -> None:
 
 
 def test_beside_gives_what_the_work_gives(number: int) -> None:
-    with beside(lambda: 6 * 7) as answer:
-        assert answer() == 42
-    with pytest.raises(ZeroDivisionError), beside(lambda: 1 / 0) as answer:
-        answer()
+    with beside(lambda part: 6 * part, [7, 8]) as answers:
+        assert answers() == [42, 48]
+        assert answers() == [42, 48]
+    with pytest.raises(ZeroDivisionError), beside(lambda part: 1 / part, [1, 0]) as answers:
+        answers()
 
 
-def test_work_that_was_not_begun_is_done_by_who_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_not_begun_is_done_by_who_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "THREADS", 2)
     go = threading.Event()
-    with beside(lambda: go.wait(60)) as busy:
-        with beside(threading.get_ident) as mine:
-            assert mine() == threading.get_ident()
+    with beside(lambda _: go.wait(60), [0]) as busy:
+        time.sleep(0.01)  # the second thread has begun
+        with beside(lambda _: threading.get_ident(), range(3)) as mine:
+            assert mine() == [threading.get_ident()] * 3
         go.set()
-        assert busy()
+        assert busy() == [True]
 
 
 def _fail_when_it_has_begun() -> None:
@@ -77,11 +79,11 @@ def _fail_when_it_has_begun() -> None:
 def test_nothing_goes_on_behind_the_block(number: int) -> None:
     steps: list[str] = []
 
-    def work() -> None:
+    def work(_: int) -> None:
         time.sleep(0.02)
         steps.append("done")
 
-    with pytest.raises(KeyError), beside(work):
+    with pytest.raises(KeyError), beside(work, range(99)):
         _fail_when_it_has_begun()
     assert steps == ["done"] * (number - 1)
 
@@ -93,7 +95,7 @@ def test_a_fork_has_a_second_thread_of_its_own(monkeypatch: pytest.MonkeyPatch) 
     side_by_side(abs, range(9))
     child = os.fork()
     if not child:
-        with beside(lambda: 3) as answer:
+        with beside(lambda part: part, [3]) as answers:
             time.sleep(0.01)
-            os._exit(answer())
+            os._exit(answers()[0])
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3

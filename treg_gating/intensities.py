@@ -1,69 +1,91 @@
-"""Median intensity of every marker on every population of a tube."""
+"""Median intensity of every marker on the populations of a tube."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.gating.axes import Column
-from treg_gating.gating.hierarchy import Walk
+from treg_gating.gating.rows import PopulationRows
 from treg_gating.gating.template import GatingTemplate
 from treg_gating.threads import side_by_side
 
-__all__ = ["median_intensities"]
+__all__ = ["Medians", "median_intensities"]
 
-Place = slice | NDArray[np.bool_]
-TOGETHER = 1 << 16  # events; what is made of them stays in the processor's cache
+Indices = NDArray[np.intp]
+Mask = NDArray[np.bool_]
 
 
 def median_intensities(
-    template: GatingTemplate, walk: Walk, linear: Mapping[str, Column]
+    template: GatingTemplate, rows: PopulationRows, linear: Mapping[str, Column]
 ) -> dict[str, dict[str, float]]:
     """By marker, then by population that holds events, the median of its linear values.
 
     Parameters
     ----------
+    rows : the events of each population.
     linear : by marker, what gives the compensated linear values of some events.
     """
-    order, places = _nested(template, walk)
-
-    def medians_of(column: NDArray[np.floating[Any]]) -> dict[str, float]:
-        nested = np.empty_like(column)
-        for first in range(0, len(order), TOGETHER):
-            nested[first : first + TOGETHER] = column[order[first : first + TOGETHER]]
-        # To find its median puts a piece in disorder; the pieces that it holds were asked before.
-        return {name: _median(nested[at] if isinstance(at, slice) else column[at]) for name, at in places}
-
-    columns = [values(np.arange(walk.rows.n_events)) for values in linear.values()]
-    return dict(zip(linear, side_by_side(medians_of, columns), strict=True))
+    medians = Medians(template, rows, list(rows))
+    return dict(zip(linear, side_by_side(medians.of, list(linear.values())), strict=True))
 
 
-def _nested(template: GatingTemplate, walk: Walk) -> tuple[NDArray[np.uint32], list[tuple[str, Place]]]:
-    """An order of all events in which populations lie together, and where each does that holds events.
+class Medians:
+    """Medians of some populations of a tube, of one column after the other.
 
-    A population's own events come before those of its children, so that a tree of populations is made of pieces, and
-    values are put into this order once for all. A population that shares events with one beside it is no such piece;
-    its events are given by a mask. Smaller populations come first.
+    Large populations mostly lie within each other. A column is put once for all of them into an order in which they lie
+    together, and the median of each is found in its piece.
+
+    Parameters
+    ----------
+    rows : the events of each population. names : populations that are wanted; those without events are left out.
     """
-    counts = {name: found for name in walk.rows if (found := walk.rows.count(name))}
-    parents = {"clean": "root"} | {step.population: step.parent for step in template.steps}
-    names = _downwards("root", parents)
-    smallest = np.zeros(walk.rows.n_events, np.uint16)
-    for at, name in enumerate(names):
-        if name in counts and at:
-            np.maximum(smallest, walk.rows.mask(name) * np.uint16(at), out=smallest)
-    ends = np.cumsum(np.bincount(smallest, minlength=len(names)))
-    pieces = {}
-    for at, name in enumerate(names):
-        last = at + len(_downwards(name, parents)) - 1
-        pieces[name] = slice(int(ends[at - 1]) if at else 0, int(ends[last]))
-    order = np.concatenate([np.flatnonzero(smallest == at).astype(np.uint32) for at in range(len(names))])
-    whole = {name: pieces[name].stop - pieces[name].start == n for name, n in counts.items()}
-    places = {name: pieces[name] if whole[name] else walk.rows.mask(name) for name in counts}
-    return order, sorted(places.items(), key=lambda one: counts[one[0]])
+
+    def __init__(self, template: GatingTemplate, rows: PopulationRows, names: Collection[str]) -> None:
+        self._template = template
+        self._n_events = rows.n_events
+        self._few: dict[str, Indices] = {}
+        self._many: dict[str, Mask] = {}
+        for name in names:
+            if rows.count(name):
+                rows.sort_in(name, self._few, self._many)
+
+    def of(self, column: Column) -> dict[str, float]:
+        """By population, the median of what `column` gives for its events."""
+        found = {name: _median(column(rows).copy()) for name, rows in self._few.items()}
+        if not self._many:
+            return found
+        order, places = self._nested
+        values = column(np.arange(self._n_events))
+        nested = values.take(order)
+        # To find its median puts a piece in disorder; the pieces that it holds were asked before.
+        return found | {name: _median(nested[at] if isinstance(at, slice) else values[at]) for name, at in places}
+
+    @cached_property
+    def _nested(self) -> tuple[Indices, list[tuple[str, slice | Mask]]]:
+        """An order of all events in which populations lie together, and where each does; smaller ones come first.
+
+        A population's own events come before those of its children, so that a tree of populations is made of pieces.
+        A population that shares events with one beside it is no such piece; its events are given by a mask.
+        """
+        parents = {"clean": "root"} | {step.population: step.parent for step in self._template.steps}
+        names = [name for name in _downwards("root", parents) if name in self._many]
+        smallest = np.zeros(self._n_events, np.min_scalar_type(len(names)))
+        for at, name in enumerate(names, 1):
+            np.maximum(smallest, self._many[name].view(np.uint8) * smallest.dtype.type(at), out=smallest)
+        ends = np.cumsum(np.bincount(smallest, minlength=len(names) + 1))
+        counts = {name: int(np.count_nonzero(mask)) for name, mask in self._many.items()}
+        places: dict[str, slice | Mask] = {}
+        for at, name in enumerate(names, 1):
+            last = at + len(set(_downwards(name, parents)).intersection(names)) - 1
+            piece = slice(int(ends[at - 1]), int(ends[last]))
+            places[name] = piece if piece.stop - piece.start == counts[name] else self._many[name]
+        order = np.argsort(smallest, kind="stable")
+        return order, sorted(places.items(), key=lambda one: counts[one[0]])
 
 
 def _downwards(population: str, parents: Mapping[str, str]) -> list[str]:

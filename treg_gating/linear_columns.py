@@ -22,7 +22,7 @@ Column = Callable[[NDArray[np.intp]], NDArray[np.floating[Any]]]
 CHUNK = 1 << 13  # events whose product stays in the processor's cache
 STRETCH = 1 << 16  # events that are worth a turn of a thread
 FEW = 0.25
-RAW_KEPT = 2  # columns that are not compensated
+RAW_KEPT = 2  # columns that are not compensated, and that nobody wanted kept
 
 
 class LinearColumns:
@@ -47,6 +47,7 @@ class LinearColumns:
         self._column = {name: i for i, name in enumerate(sample.channel_names)}
         self._row: dict[str, int] = {}
         self._whole: dict[str, NDArray[np.floating[Any]]] = {}
+        self._kept: set[str] = set()
         self._making = Lock()
         self._stretches: WeakValueDictionary[tuple[int, int], Stretch] = WeakValueDictionary()
         channels = tuple(dict.fromkeys(channels))  # several dimensions may mean the same dye
@@ -60,37 +61,39 @@ class LinearColumns:
         chosen = spillover.inverse[:, [spillover.channels.index(name) for name in channels]]
         self._weights = np.ascontiguousarray(chosen)  # row by row, the product takes a third of the time
 
-    def compensate(self) -> None:
-        """Make the whole columns of all dyes."""
+    def make(self, channels: Sequence[str]) -> None:
+        """Make the whole columns of all dyes and of these channels in one go through the events, and keep them."""
         with self._making:
-            if self._row and not self._row.keys() <= self._whole.keys():
-                self._make(next(iter(self._row)))
+            raw = [name for name in dict.fromkeys(channels) if name not in self._row]
+            self._make(raw, list(self._row))
+            self._kept.update(raw)
 
-    def _make(self, name: str) -> None:
-        """The whole column of a channel, and of all dyes where it is one."""
-        dyes, raw = (list(self._row), None) if name in self._row else ([], self._column[name])
-        made = np.empty((max(len(dyes), 1), len(self._events)), self._events.dtype)
+    def _make(self, raw: Sequence[str], dyes: Sequence[str]) -> None:
+        """The whole columns of some channels that are given raw; of all dyes, or of none."""
+        made = np.empty((len(dyes) + len(raw), len(self._events)), self._events.dtype)
+        copied = [(len(dyes) + i, self._column[name]) for i, name in enumerate(raw)]
 
         def fill(first: int) -> None:
             for begin in range(first, min(first + STRETCH, len(self._events)), CHUNK):
                 part = slice(begin, begin + CHUNK)
-                if raw is None:
-                    made[:, part] = _product(self._events[part, self._sources], self._weights).T
-                else:
-                    made[0, part] = self._events[part, raw]
+                events = self._events[part]
+                if dyes:
+                    made[: len(dyes), part] = _product(events[:, self._sources], self._weights).T
+                for row, column in copied:
+                    made[row, part] = events[:, column]
 
         side_by_side(fill, range(0, len(self._events), STRETCH))
-        self._whole.update(zip(dyes or [name], made, strict=True))
+        self._whole.update(zip([*dyes, *raw], made, strict=True))
 
     def values(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
         """Values of one channel ($PnN) for the events `rows`, which ascend; shape (len(rows),)."""
         with self._making:
             column = self._whole.pop(name, None)
             if column is None:
-                self._make(name)
+                self._make(*(([], list(self._row)) if name in self._row else ([name], [])))
                 column = self._whole.pop(name)
             self._whole[name] = column  # the last one asked for comes last
-            raw = [one for one in self._whole if one not in self._row]
+            raw = [one for one in self._whole if one not in self._row and one not in self._kept]
             for one in raw[:-RAW_KEPT]:  # gates ask for a few at a time, and they are soon made again
                 del self._whole[one]
         return _chosen(column, rows)

@@ -18,11 +18,13 @@ from treg_gating.gating.gates import Gate
 from treg_gating.gating.hierarchy import EventView, Walk, apply_gates
 from treg_gating.gating.results import FittedGate, GatePicture, GateStatus, SampleResult
 from treg_gating.gating.template import GatingTemplate
+from treg_gating.pictures import picture_gates
 from treg_gating.pipeline import RunSettings, axis_limits, prepare
-from treg_gating.populations import count_populations, gate_interval, picture_gates
+from treg_gating.populations import count_populations
 from treg_gating.review import flag_result
 from treg_gating.sample import Spillover
 from treg_gating.samplesheet import Tube
+from treg_gating.showing import Showing
 from treg_gating.transforms import LogicleOfStudy, transform_from_dict
 
 __all__ = ["Look", "OpenTube", "override_pass"]
@@ -137,11 +139,11 @@ class OpenTube:
     def result(self, overrides: Mapping[str, Gate], why: Mapping[str, str]) -> SampleResult:
         """The tube's whole result with these gates."""
         walk = self._walk(overrides, why)
-        primary = self.template.primary
-        counts = count_populations(self.template, walk, self._ready.linear)
-        interval = gate_interval(self.template, walk, self._view, primary.numerator, primary.denominator)
         old = self.fitted
         controls = {p.population: p.control for p in old.pictures if p.control is not None}
+        showing = Showing(self.template, self._view, self._ready.linear, axis_limits(self.template), controls)
+        showing.complete(walk)
+        counts, interval = count_populations(self.template, walk, showing.medians), showing.interval(walk)
         gates = tuple(walk.gates[step.population] for step in self.template.steps)
         flags = flag_result(self.template, self.study, counts, gates, self._ready.quality, interval)
         return replace(
@@ -149,8 +151,8 @@ class OpenTube:
             counts=counts,
             gates=gates,
             flags=(*self._flags_from_elsewhere(overrides), *flags),
-            pictures=picture_gates(self.template, walk, self._view, axis_limits(self.template), controls),
-            gate_interval={} if interval is None else {primary.numerator: interval},
+            pictures=showing.pictures(),
+            gate_interval={} if interval is None else {self.template.primary.numerator: interval},
         )
 
     def _flags_from_elsewhere(self, overrides: Mapping[str, Gate]) -> list[Any]:

@@ -29,11 +29,13 @@ from treg_gating.instrument import instrument_settings
 from treg_gating.linear_columns import LinearColumns
 from treg_gating.matrices import MATRIX_ORDER, choose_matrix, compensation_of, odd_in_batch
 from treg_gating.panel import Panel, match_panel
-from treg_gating.populations import control_densities, count_populations, gate_interval, picture_gates
+from treg_gating.pictures import control_densities
+from treg_gating.populations import count_populations
 from treg_gating.quality import QualityReport, assess
 from treg_gating.review import flag_result
 from treg_gating.sample import Sample, Spillover
 from treg_gating.samplesheet import Role, Tube
+from treg_gating.showing import Showing
 from treg_gating.study import Study
 from treg_gating.transforms import Linear, Logicle, Transform, transform_to_dict
 
@@ -151,12 +153,13 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
     def final(step: GateStep, own: FittedGate) -> FittedGate:
         return settle(step, own, cohort.consensus.get(step.population), tube.batch)
 
-    walk = apply_sample(template, ready.view, fit.gates, final, cohort.models, batch=tube.batch)
-    counts = count_populations(template, walk, ready.linear)
     controls = {name: by_batch[tube.batch] for name, by_batch in cohort.controls.items() if tube.batch in by_batch}
-    primary = template.primary
-    pictures = picture_gates(template, walk, ready.view, axis_limits(template), controls)
-    interval = gate_interval(template, walk, ready.view, primary.numerator, primary.denominator)
+    showing = Showing(template, ready.view, ready.linear, axis_limits(template), controls)
+    walk = apply_sample(
+        template, ready.view, fit.gates, final, cohort.models, batch=tube.batch, meanwhile=showing.parts
+    )
+    showing.complete(walk)
+    counts, interval = count_populations(template, walk, showing.medians), showing.interval(walk)
     return SampleResult(
         **_identity(tube),
         status="done",
@@ -177,8 +180,8 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
         flags=ready.flags
         + cohort.flags.get(tube.tube_id, ())
         + flag_result(template, settings.study, counts, tuple(walk.gates.values()), ready.quality, interval),
-        pictures=pictures,
-        gate_interval={} if interval is None else {primary.numerator: interval},
+        pictures=showing.pictures(),
+        gate_interval={} if interval is None else {template.primary.numerator: interval},
         quality=ready.quality.numbers,
         margins=ready.quality.margins,
         ends=ready.quality.ends,
@@ -245,8 +248,8 @@ def prepare(
         for marker, channel in panel.channel_of.items()
     }
     view = EventView.of_axes(sample.n_events, quality.kept, axes)
-    if again:  # medians need all events of all dyes; gates that are settled take from these columns too
-        compensated.compensate()
+    if again:  # medians need all events of all dyes; gates, their intervals and pictures take from these columns too
+        compensated.make([channel.name for marker, channel in panel.channel_of.items() if marker not in raw])
     stains = {
         marker: axis.linear
         for marker, axis in axes.items()

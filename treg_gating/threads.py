@@ -1,7 +1,7 @@
 """Two threads for work on the events of one tube; one where other processes have the other cores.
 
 The second thread is begun once and kept: to begin one takes as long as many a part that it is there for. What it has
-not begun when its answer is wanted, the thread that wants it does itself, so that neither waits while there is work.
+not begun when answers are wanted, the thread that wants them does itself, so that neither waits while there is work.
 """
 
 from __future__ import annotations
@@ -36,9 +36,18 @@ def side_by_side(work: Callable[[S], T], parts: Sequence[S]) -> list[T]:
 
     Where parts fail, the error of the first of them is raised.
     """
-    if len(parts) < 2 or THREADS < 2:
-        return [work(part) for part in parts]
-    made: list[T | None] = [None] * len(parts)
+    with beside(work, parts) as answers:
+        return answers()
+
+
+@contextmanager
+def beside(work: Callable[[S], T], parts: Sequence[S]) -> Iterator[Callable[[], list[T]]]:
+    """Let the second thread begin with `parts` while this one does what stands in the ``with`` block.
+
+    Yields what helps it with those that are left, and gives the answers in the order of the parts, or raises the error
+    of the first part that failed. Behind the block nothing of it is going on.
+    """
+    made: dict[int, T] = {}
     failed: dict[int, BaseException] = {}
     numbers = iter(range(len(parts)))  # each goes to one thread
 
@@ -50,30 +59,18 @@ def side_by_side(work: Callable[[S], T], parts: Sequence[S]) -> list[T]:
                 failed[i] = error
                 deque(numbers, maxlen=0)  # there is nothing more to do for either
 
-    with beside(take):
+    def answers() -> list[T]:
         take()
-    if failed:
-        raise failed[min(failed)]
-    return made  # type: ignore[return-value]
+        if second is not None and not second.cancel():
+            second.result()
+        if failed:
+            raise failed[min(failed)]
+        return [made[i] for i in range(len(parts))]
 
-
-@contextmanager
-def beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
-    """Let the second thread do `work` while this one does what stands in the ``with`` block.
-
-    Yields what gives the answer: it waits for the second thread, or does the work where that has not begun it. Behind
-    the block nothing of it is going on.
-    """
-    if THREADS < 2:
-        yield work
-        return
-    future: Future[T] = _second().submit(work)
-
-    def answer() -> T:
-        return work() if future.cancel() else future.result()
-
+    second: Future[None] | None = _second().submit(take) if THREADS > 1 and len(parts) else None
     try:
-        yield answer
+        yield answers
     finally:
-        if not future.cancel():
-            future.exception()
+        deque(numbers, maxlen=0)
+        if second is not None and not second.cancel():
+            second.result()

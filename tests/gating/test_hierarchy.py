@@ -206,3 +206,21 @@ def test_a_child_is_part_of_its_parent_and_order_is_irrelevant(seed: int) -> Non
 
 def test_consensus_type_is_plain() -> None:
     assert Consensus(Interval(("A",), 0.5), {}, np.zeros(1), np.zeros(1), np.zeros(1), 3).tubes == 3
+
+
+def test_while_gates_are_placed_the_populations_that_are_settled_can_be_looked_at(
+    make_template: Template, make_view: View
+) -> None:
+    """Before the walk ends, with their events; what is made of them is there when it has ended."""
+    template = make_template("a,clean,A,+,fixed,low=1,own,", "b,a,B,+,fixed,low=1,own,")
+    view = make_view(A=np.array([0, 2, 2, 2.0]), B=np.array([2, 0, 2, np.nan]))
+    first = fit_sample(template, view, batch="1")
+    seen: dict[str, int | None] = {}
+
+    def meanwhile(settled: Walk) -> list[Callable[[], None]]:
+        assert set(settled.gates) == set(settled.rows) - {"root", "clean"}
+        return [lambda: seen.update({name: settled.rows.count(name) for name in settled.rows})]
+
+    walk = apply_sample(template, view, first.gates, lambda _, own: own, {}, batch="1", meanwhile=meanwhile)
+    assert seen.items() <= counts(walk).items()
+    assert {"root", "clean"} <= set(seen)

@@ -121,3 +121,13 @@ def test_a_stretch_gives_what_the_tube_gives(rng: np.random.Generator, few_first
     for rows in (few, few[::2], many, few) if few_first else (many, few):
         for name, way in ways.items():
             np.testing.assert_array_equal(way(rows), columns.values(name, rows + first), err_msg=name)
+
+
+def test_columns_made_together_are_those_made_one_by_one_and_are_kept(rng: np.random.Generator) -> None:
+    sample, everything = tube(rng, False), np.arange(N)
+    together, alone = (LinearColumns(sample, matrix(), DYES) for _ in range(2))
+    together.make(CHANNELS[:5])
+    kept = {name: together.values(name, everything) for name in CHANNELS[:5]}
+    for name in CHANNELS:
+        np.testing.assert_array_equal(together.values(name, everything), alone.values(name, everything), err_msg=name)
+    assert all(together.values(name, everything) is column for name, column in kept.items())

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from treg_gating.errors import GateFitError
+from treg_gating.gate_interval import _shifted
 from treg_gating.gating.gates import Rectangle
 from treg_gating.gating.hierarchy import fit_sample
 from treg_gating.gating.method import FitContext
 from treg_gating.gating.methods.quadrant import CORNERS, Quadrant
 from treg_gating.gating.methods.valley import Valley
 from treg_gating.gating.template import GatingTemplate
-from treg_gating.populations import _shifted
 
 Make = Callable[..., FitContext]
 SHARES = {"--": 4_000, "+-": 3_000, "-+": 2_000, "++": 1_000}

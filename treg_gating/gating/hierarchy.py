@@ -22,6 +22,7 @@ from treg_gating.gating.rows import Indices, PopulationRows
 from treg_gating.gating.selection import held, known_masks
 from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate, Rule
 from treg_gating.gating.view import EventView
+from treg_gating.threads import beside
 
 __all__ = ["EventView", "Walk", "apply_gates", "apply_sample", "fit_sample"]
 
@@ -75,6 +76,7 @@ def apply_sample(
     models: Mapping[str, Mapping[str, Any]],
     *,
     batch: str,
+    meanwhile: Callable[[Walk], Sequence[Callable[[], None]]] | None = None,
 ) -> Walk:
     """Pass 2: every gate settled with the cohort, and what needs the cohort's models placed on this tube.
 
@@ -82,6 +84,7 @@ def apply_sample(
     ----------
     own : gates of pass 1, by population. settle : final gate from the tube's own and the cohort's.
     models : by ``population/rule``, for methods that learn.
+    meanwhile : work on the populations that settled gates alone lead to, for a second thread while others are fitted.
     """
     final = {step.population: settle(step, own[step.population]) for step in template.gate_steps if _stands(step, own)}
     known = {name: gate.gate for name, gate in final.items() if gate.gate is not None}
@@ -97,7 +100,22 @@ def apply_sample(
         found = _follow(step, behind, look(), models)
         return replace(found, reason="; ".join(filter(None, (there_is_none, found.reason))))
 
-    return _walk(template, view, batch, decide, known_masks(template, known, view))
+    masks = known_masks(template, known, view)
+    settled = Walk({name: final[name] for name in masks}, _first_rows(view))
+    for name, mask in masks.items():
+        settled.rows.keep(name, mask)
+    with beside(_do, meanwhile(settled) if meanwhile else ()) as others:
+        walk = _walk(template, view, batch, decide, masks)
+        others()
+    return walk
+
+
+def _do(work: Callable[[], None]) -> None:
+    work()
+
+
+def _first_rows(view: EventView) -> PopulationRows:
+    return PopulationRows(view.n_events, {"root": np.ones(view.n_events, np.bool_), "clean": view.kept})
 
 
 def _stands(step: GateStep, own: Mapping[str, FittedGate]) -> bool:
@@ -129,7 +147,7 @@ def _walk(
     decide: Callable[[GateStep, Walk, Callable[[], FitContext]], FittedGate],
     known: Mapping[str, NDArray[np.bool_]],
 ) -> Walk:
-    walk = Walk(rows=PopulationRows(view.n_events, {"root": np.ones(view.n_events, np.bool_), "clean": view.kept}))
+    walk = Walk(rows=_first_rows(view))
     memo: dict[Any, Any] = {}
     for step in template.steps:
         if isinstance(step, CombineStep):

@@ -53,6 +53,9 @@ class PopulationRows(MutableMapping[str, "Indices | None"]):
     def __delitem__(self, name: str) -> None:
         del self._kept[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._kept  # without making its indices
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._kept)
 
@@ -67,6 +70,16 @@ class PopulationRows(MutableMapping[str, "Indices | None"]):
     def pass_on(self, name: str, to: str) -> None:
         """Set the events of a population to those of another."""
         self._kept[to] = self._kept[name]
+
+    def sort_in(self, name: str, few: dict[str, Indices], many: dict[str, Mask]) -> None:
+        """Put a population that is estimable among the small ones by its indices, or the large ones as a mask."""
+        kept = self._kept[name]
+        if kept is None:
+            return
+        if kept.dtype == np.bool_:
+            many[name] = kept  # type: ignore[assignment]
+        else:
+            few[name] = kept  # type: ignore[assignment]
 
     def mask(self, name: str) -> Mask:
         """The same as a mask of shape (n_events,), not to be written to; nothing where it is not estimable."""

@@ -1,0 +1,97 @@
+"""What the outputs show of a tube's populations beside their counts, made in parts that know nothing of each other.
+
+A population that the cohort has settled can be looked at while the gates below it are still being placed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from numpy.typing import NDArray
+
+from treg_gating.gate_interval import Changes, changes, gate_interval, moving_gates
+from treg_gating.gating.axes import Column
+from treg_gating.gating.hierarchy import EventView, Walk
+from treg_gating.gating.results import GatePicture
+from treg_gating.gating.template import GateStep, GatingTemplate
+from treg_gating.intensities import Medians
+from treg_gating.pictures import drawable, picture_gate
+from treg_gating.threads import side_by_side
+
+__all__ = ["Showing"]
+
+
+class Showing:
+    """Medians, pictures and the gate interval of one tube.
+
+    Parameters
+    ----------
+    linear : by marker, what gives the compensated linear values of some events.
+    limits : (low, high) in gate units by dimension, of the pictures; the same for every tube of a run.
+    controls : densities of the matching control tubes, by population.
+
+    Attributes
+    ----------
+    medians : by marker, then by population, as far as they are made.
+    """
+
+    def __init__(
+        self,
+        template: GatingTemplate,
+        view: EventView,
+        linear: Mapping[str, Column],
+        limits: Mapping[str, tuple[float, float]],
+        controls: Mapping[str, NDArray[Any]] | None = None,
+    ) -> None:
+        self._template = template
+        self._view = view
+        self._linear = linear
+        self._limits = limits
+        self._controls = controls or {}
+        self.medians: dict[str, dict[str, float]] = {marker: {} for marker in linear}
+        self._seen: set[str] = set()  # populations whose medians are made
+        self._pictures: dict[str, GatePicture] = {}
+        self._changes: dict[str, Changes] = {}
+
+    def parts(self, walk: Walk) -> list[Callable[[], None]]:
+        """What is left to be made of the populations that a walk has come to; each may be done by any thread."""
+        moving = moving_gates(self._template, walk, self._template.primary.numerator)
+        drawn = drawable(self._template, walk, self._view)
+        unseen = [name for name in walk.rows if name not in self._seen]
+        self._seen.update(unseen)
+        medians = Medians(self._template, walk.rows, unseen)
+        return [
+            *(partial(self._find_medians, marker, medians) for marker in self._linear if unseen),
+            *(partial(self._draw, step, walk) for step in drawn if step.population not in self._pictures),
+            *(partial(self._move, name, walk) for name in moving if name not in self._changes),
+        ]
+
+    def complete(self, walk: Walk) -> None:
+        """Make all that is left, of a walk that has come to its end."""
+        side_by_side(_do, self.parts(walk))
+
+    def pictures(self) -> tuple[GatePicture, ...]:
+        """In the order of the template."""
+        steps = self._template.gate_steps
+        return tuple(self._pictures[step.population] for step in steps if step.population in self._pictures)
+
+    def interval(self, walk: Walk) -> tuple[float, float] | None:
+        """The gate interval of the primary endpoint."""
+        primary = self._template.primary
+        return gate_interval(self._template, walk, self._view, primary.numerator, primary.denominator, self._changes)
+
+    def _find_medians(self, marker: str, medians: Medians) -> None:
+        self.medians[marker].update(medians.of(self._linear[marker]))
+
+    def _draw(self, step: GateStep, walk: Walk) -> None:
+        control = self._controls.get(step.population)
+        self._pictures[step.population] = picture_gate(step, walk, self._view, self._limits, control)
+
+    def _move(self, name: str, walk: Walk) -> None:
+        self._changes[name] = changes(self._template, walk, self._view, name)
+
+
+def _do(part: Callable[[], None]) -> None:
+    part()
