@@ -28,6 +28,32 @@ def mixture(means: list[list[float]], weights: list[float], nu: float = 30.0) ->
     return Mixture(np.array(means), scales, np.array(weights), nu)
 
 
+@pytest.mark.parametrize("width", [0.02, 0.5])
+def test_bins_and_cells_are_those_of_a_plain_count(width: float) -> None:
+    """Of many cells, which are sorted, and of few, which are counted; the events of a cell stand at their mean."""
+    rng = np.random.default_rng(6)
+    events = rng.normal([-0.3, 0.5, 2.0], [0.3, 0.2, 0.4], (4_000, 3)).astype(np.float32)
+    events[::500, 1] = np.nan
+    finite = events[np.isfinite(events).all(axis=1)]
+    corners, counts = np.unique(np.floor(finite / width), axis=0, return_counts=True)
+    data = bin_events(events, width)
+    np.testing.assert_allclose(data.points, (corners + 0.5) * width)
+    np.testing.assert_array_equal(data.counts, counts)
+
+    cells, inverse = np.unique(np.floor(data.points / (3 * width)), axis=0, return_inverse=True)
+    few = merged(data, 3 * width)
+    sums = np.zeros_like(cells)
+    np.add.at(sums, inverse.ravel(), data.points * data.counts[:, None])
+    np.testing.assert_array_equal(few.counts, np.bincount(inverse.ravel(), data.counts))
+    np.testing.assert_allclose(few.points, sums / few.counts[:, None])
+
+
+def test_bins_without_numbers_are_refused() -> None:
+    with pytest.raises(GateFitError, match="bits"):
+        bin_events(np.array([[0.0, 0.0, 0.0], [1e6, 1e6, 1e6]]), 0.02)
+    assert len(bin_events(np.full((3, 2), np.nan), 0.02).counts) == 0
+
+
 def test_names_tregs_and_not_activated_cells() -> None:
     tconv, activated, treg = [0.35, 0.60, 0.25], [0.53, 0.52, 0.31], [0.60, 0.40, 0.50]
     wanted = name_components(mixture([tconv, activated, treg], [0.85, 0.09, 0.06]), SIGNS)

@@ -5,16 +5,20 @@ What is made of bins does not depend on the order of the events, and no event le
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from treg_gating.errors import GateFitError
+
 __all__ = ["Binned", "bin_events", "bounded", "merged"]
 
 Array = NDArray[np.float64]
-DENSE = 1e6  # cells that are counted without sorting
+DENSE_BITS = 20  # of numbers whose cells are counted without sorting
+KEY_BITS = 62
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,28 +43,46 @@ class Binned:
 
 
 def bin_events(events: NDArray[np.floating[Any]], width: float) -> Binned:
-    """Sparse histogram of finite events, shape (n, d), with bins of `width` gate units."""
+    """Sparse histogram of finite events, shape (n, d), with bins of `width` gate units.
+
+    Raises
+    ------
+    GateFitError : the events lie so far apart that their bins have no numbers.
+    """
     finite = np.isfinite(events)
     events = events if finite.all() else events[finite.all(axis=1)]
-    keys = np.zeros(len(events), np.int64)
-    lows, spans = [], []
-    for axis in events.T:
-        cells = np.floor(axis / width)
-        lows.append(int(cells.min()) if len(cells) else 0)
-        spans.append(int(cells.max()) - lows[-1] + 1 if len(cells) else 1)
-        keys *= spans[-1]
-        keys += cells.astype(np.int64)
-        keys -= lows[-1]
-    if np.prod(spans, dtype=float) < DENSE:
+    keys, lows, bits = _numbered([np.floor(axis / width) for axis in events.T])
+    if sum(bits) <= DENSE_BITS:
         dense = np.bincount(keys)
         unique = np.flatnonzero(dense)
         counts = dense[unique]
     else:
         keys.sort()
-        first = np.flatnonzero(np.diff(keys, prepend=-1))
+        begins = np.ones(len(keys), np.bool_)
+        np.not_equal(keys[1:], keys[:-1], out=begins[1:])
+        first = np.flatnonzero(begins)
         unique, counts = keys[first], np.diff(first, append=len(keys))
-    corners = np.stack(np.unravel_index(unique, tuple(spans)), axis=1) + np.array(lows)
-    return Binned((corners + 0.5) * width, counts.astype(np.float64))
+    axes = []
+    for low, some in zip(lows[::-1], bits[::-1], strict=True):
+        axes.append(((unique & ((1 << some) - 1)) + low + 0.5) * width)
+        unique = unique >> some
+    return Binned(np.stack(axes[::-1]).T, counts.astype(np.float64))
+
+
+def _numbered(cells: Sequence[NDArray[np.floating[Any]]]) -> tuple[NDArray[np.int64], list[int], list[int]]:
+    """One number for the cell of each event, from those along each axis; their least, and the bits that an axis has."""
+    keys = np.zeros(len(cells[0]), np.int64)
+    lows, bits = [], []
+    for axis in cells:
+        lows.append(int(axis.min()) if len(axis) else 0)
+        bits.append((int(axis.max()) - lows[-1]).bit_length() if len(axis) else 0)
+        keys <<= bits[-1]
+        keys += axis.astype(np.int64)
+        keys -= lows[-1]
+    if sum(bits) > KEY_BITS:
+        msg = f"events lie so far apart that bins would need {sum(bits)} bits, more than {KEY_BITS}, to be numbered"
+        raise GateFitError(msg)
+    return keys, lows, bits
 
 
 def merged(data: Binned, width: float) -> Binned:
@@ -70,13 +92,15 @@ def merged(data: Binned, width: float) -> Binned:
     """
     if not len(data.counts):
         return data
-    cells = np.floor(data.points / width).astype(np.int64)
-    cells -= cells.min(axis=0)
-    keys = np.ravel_multi_index(tuple(cells.T), tuple(cells.max(axis=0) + 1))
-    unique, cell = np.unique(keys, return_inverse=True)
-    counts = np.bincount(cell, data.counts)
-    sums = [np.bincount(cell, data.counts * axis, len(unique)) for axis in data.points.T]
-    return Binned(np.stack(sums, axis=1) / counts[:, None], counts.astype(np.float64), width)
+    cell, _, bits = _numbered([np.floor(axis / width) for axis in data.points.T])
+    known: NDArray[np.intp] | slice = slice(None)
+    if sum(bits) <= DENSE_BITS:
+        known = np.flatnonzero(np.bincount(cell))
+    else:
+        _, cell = np.unique(cell, return_inverse=True)
+    counts = np.bincount(cell, data.counts)[known]
+    means = [np.bincount(cell, data.counts * axis)[known] / counts for axis in data.points.T]
+    return Binned(np.stack(means).T, counts.astype(np.float64), width)
 
 
 def bounded(data: Binned, most: int, width: float) -> Binned:

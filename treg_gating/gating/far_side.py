@@ -70,8 +70,9 @@ class FarSide:
     def __call__(self, places: Array) -> Array:
         """Where `places` on the marker go, shape (n,)."""
         along = self.sign * places
-        far = along < self.knots[-1]
-        return np.asarray(self.sign * np.where(far, np.interp(along, self.knots, self.values), along))
+        far = np.flatnonzero(along < self.knots[-1])
+        along[far] = np.interp(along[far], self.knots, self.values)
+        return along * self.sign
 
 
 def evened(data: Binned, signs: Array) -> tuple[Binned, tuple[FarSide, ...]]:
@@ -82,7 +83,6 @@ def evened(data: Binned, signs: Array) -> tuple[Binned, tuple[FarSide, ...]]:
 
 def moved(points: Array, sides: Sequence[FarSide]) -> Array:
     """Events, shape (n, d), with their first columns moved."""
-    result = np.array(points, dtype=np.float64)
-    for at, side in enumerate(sides):
-        result[:, at] = side(result[:, at])
-    return result
+    axes = list(np.asarray(points, dtype=np.float64).T)
+    axes[: len(sides)] = [side(axis) for side, axis in zip(sides, axes, strict=False)]
+    return np.stack(axes).T

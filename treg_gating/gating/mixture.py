@@ -6,6 +6,7 @@ component of their own (Peel & McLachlan, Stat Comput 2000; Lo et al., Cytometry
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import lgamma
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["EStep", "Mixture", "expectation", "marginal", "precisions", "probability", "triangle"]
+__all__ = ["EStep", "Mixture", "expectation", "marginal", "precisions", "probabilities", "probability", "triangle"]
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.floating[Any]]
@@ -70,13 +71,20 @@ def expectation(mixture: Mixture, points: Array) -> tuple[Array, Array, Array]:
 
 def probability(mixture: Mixture, wanted: NDArray[np.bool_], points: Array) -> Array:
     """Probability that an event at `points`, shape (n, d), is of the components `wanted`, shape (k,); shape (n,)."""
-    density, chosen = _Density.of(mixture, np.float32), wanted.astype(np.float32)
-    result = np.empty(len(points))
-    room = np.empty((3, mixture.size, min(BLOCK, len(points))), np.float32)
+    return np.asarray(probabilities([(mixture, wanted)], points)[0])
+
+
+def probabilities(mixtures: Sequence[tuple[Mixture, NDArray[np.bool_]]], points: Array) -> Array:
+    """:func:`probability` by several mixtures of as many components, each with those that are wanted; shape (m, n)."""
+    asked = [(_Density.of(mixture, np.float32), wanted.astype(np.float32)) for mixture, wanted in mixtures]
+    room = np.empty((3, mixtures[0][0].size, min(BLOCK, len(points))), np.float32)
+    result = np.empty((len(mixtures), len(points)))
     for first in range(0, len(points), BLOCK):
         part = slice(first, first + BLOCK)
-        chance, _, total = density.at(_features(points[part].astype(np.float32)), room=room)
-        result[part] = chosen @ chance / total
+        features = _features(points[part].astype(np.float32))
+        for row, (density, chosen) in zip(result, asked, strict=True):
+            chance, _, total = density.at(features, room=room)
+            row[part] = chosen @ chance / total
     return result
 
 

@@ -16,7 +16,7 @@ from treg_gating.gating.cohort_mixture import learn_mixture, name_components
 from treg_gating.gating.far_side import FarSide, evened, moved
 from treg_gating.gating.gates import HalfPlane, Interval
 from treg_gating.gating.method import FitContext, Learner, MethodFit, argument
-from treg_gating.gating.mixture import Mixture, marginal, probability
+from treg_gating.gating.mixture import Mixture, marginal, probabilities, probability
 from treg_gating.gating.mixture_placement import Placement, place_mixture
 from treg_gating.threads import side_by_side
 
@@ -38,9 +38,10 @@ class _Member:
     wanted: NDArray[np.bool_]
     place: Placement
 
-    def probability(self, points: Array) -> Array:
-        """Of the population at `points`, shape (n,)."""
-        return probability(self.mixture, self.wanted, points)
+
+def _probabilities(members: Sequence[_Member], points: Array) -> Array:
+    """Of the population at `points` by each of the members, shape (members, n)."""
+    return probabilities([(one.mixture, one.wanted) for one in members], points)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,7 @@ class _Placed:
     def probability(self, points: Array) -> Array:
         """Of the population at `points`, shape (n,)."""
         even = moved(points, self.sides)
-        return np.asarray(np.mean([one.probability(even) for one in self.members], axis=0))
+        return np.asarray(_probabilities(self.members, even).mean(axis=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,13 +258,13 @@ class AlignedMixture:
             )
             mixture = replace(learnt, means=learnt.means + place.shift + place.moves, weights=place.weights)
             member = _Member(mixture, together, place)
-            return float(cells.counts @ member.probability(cells.points)), member
+            return float(cells.counts @ _probabilities([member], cells.points)[0]), member
 
         found = side_by_side(put, list(zip(*(model[name] for name in MEMBER), strict=True)))
         found.sort(key=lambda one: one[0])
         cut = (len(found) - 1) // 4
         members = tuple(member for _, member in found[cut : len(found) - cut])
-        posteriors = np.array(side_by_side(lambda member: member.probability(even.points), members))
+        posteriors = _probabilities(members, even.points)
         return _Placed(binned, sides, members, columns, posteriors.mean(axis=0), np.sort(posteriors @ binned.counts))
 
     def _line(self, context: FitContext, model: Mapping[str, Any], placed: _Placed) -> MethodFit:
