@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -28,7 +29,10 @@ TABLES = ("endpoint.csv", "gates.csv", "populations.parquet")
 
 
 def drive(sheet: Path, out: Path, workers: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, str(DRIVE), str(sheet), str(out), str(workers)])
+    return subprocess.Popen(
+        [sys.executable, str(DRIVE), str(sheet), str(out), str(workers)],
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+    )
 
 
 def kill_at_random(sheet: Path, out: Path, kills: int, workers: int, spread: float) -> int:
