@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from treg_gating.gating.gates import Ellipse, Gate, HalfPlane, Interval, Rectangle
 from treg_gating.gating.hierarchy import EventView, Walk, apply_gates
 from treg_gating.gating.results import FittedGate
-from treg_gating.gating.selection import held, selected
+from treg_gating.gating.selection import held_by_each, selected
 from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate
 
 __all__ = ["Changes", "changes", "gate_interval", "moving_gates"]
 
 Indices = NDArray[np.intp]
+Mask = NDArray[np.bool_]
 Change = tuple[Indices, Indices]
 Changes = tuple[Change, Change]
 
@@ -109,14 +110,36 @@ def changes(template: GatingTemplate, walk: Walk, view: EventView, name: str) ->
     """Events that a gate takes in and those that it loses when it moves down, and up: few, so little is asked again."""
     step, gate = template.step(name), walk.gates[name]
     assert isinstance(step, GateStep)  # noqa: S101 (it can move)
+    moved = [_shifted(gate, sign) for sign in (-1, 1)]
+    if isinstance(gate.gate, Ellipse | HalfPlane):
+        down, up = _across(step, gate.gate, moved, walk, view)
+        return down, up
     parent, before = walk.rows.mask(step.parent), walk.rows.mask(name)
 
-    def change(sign: int) -> Change:
-        other = np.flatnonzero(held(step, _shifted(gate, sign), parent, view) != before)
+    def change(after: Mask) -> Change:
+        other = np.flatnonzero(after != before)
         left = before[other]
         return other[~left], other[left]
 
-    return change(-1), change(1)
+    down, up = (change(after) for after in held_by_each(step, moved, parent, view))
+    return down, up
+
+
+def _across(
+    step: GateStep, shape: Ellipse | HalfPlane, moved: Sequence[Gate], walk: Walk, view: EventView
+) -> list[Change]:
+    """The same for shapes that move along a level, which is found once for all of them, right to 10⁻⁶ gate units."""
+    rows = walk.rows[step.parent]
+    if rows is None:
+        rows = np.empty(0, np.intp)
+    levels = shape.levels(view.values(step.dims, rows))
+    before, found = levels >= shape.bound, []
+    for other in moved:
+        assert isinstance(other, Ellipse | HalfPlane)  # noqa: S101 (of the same kind)
+        changed = np.flatnonzero((levels >= other.bound) != before)
+        left = before[changed] == (step.sign == "+")
+        found.append((rows[changed[~left]], rows[changed[left]]))
+    return found
 
 
 def _how_many(some: Indices, rows: Indices) -> int:

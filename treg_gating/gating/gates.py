@@ -162,15 +162,25 @@ class Ellipse:
 
     def contains(self, events: Events) -> Mask:
         """Mask of the events inside; NaN is outside."""
-        inside = np.empty(len(events), dtype=bool)
-        inverse, mean = np.linalg.inv(np.array(self.covariance)), np.array(self.mean)[:, None]
+        inside: Mask = self.levels(events) >= self.bound
+        return inside
+
+    def levels(self, events: Events) -> NDArray[np.float64]:
+        """What grows towards the inside, shape (n_events,): minus the squared distance from the middle."""
+        levels = np.empty(len(events))
+        inverse, mean = -np.linalg.inv(np.array(self.covariance)), np.array(self.mean)[:, None]
         for first in range(0, len(events), TOGETHER):
             part = slice(first, first + TOGETHER)
             centred = np.asarray(events[part], dtype=np.float64).T - mean
             pulled = inverse @ centred
             pulled *= centred
-            inside[part] = pulled.sum(axis=0) <= self.distance_square
-        return inside
+            pulled.sum(axis=0, out=levels[part])
+        return levels
+
+    @property
+    def bound(self) -> float:
+        """Events of this level and higher are inside."""
+        return -self.distance_square
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +203,18 @@ class HalfPlane:
 
     def contains(self, events: Events) -> Mask:
         """Mask of the events inside; NaN is outside."""
-        x, y = (np.asarray(events[:, i], dtype=np.float64) for i in (0, 1))
-        inside: Mask = self.normal[0] * x + self.normal[1] * y >= self.offset
+        inside: Mask = self.levels(events) >= self.bound
         return inside
+
+    def levels(self, events: Events) -> NDArray[np.float64]:
+        """What grows towards the inside, shape (n_events,): how far along the normal an event lies."""
+        x, y = (np.asarray(events[:, i], dtype=np.float64) for i in (0, 1))
+        return np.asarray(self.normal[0] * x + self.normal[1] * y)
+
+    @property
+    def bound(self) -> float:
+        """Events of this level and higher are inside."""
+        return self.offset
 
 
 GATES: dict[str, type[Any]] = {kind.__name__: kind for kind in (Interval, Rectangle, Polygon, Ellipse, HalfPlane)}

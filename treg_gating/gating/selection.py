@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from treg_gating.gating.steps import BEFORE, GateStep, GatingTemplate
 from treg_gating.gating.view import EventView
 from treg_gating.threads import side_by_side
 
-__all__ = ["held", "known_masks", "selected"]
+__all__ = ["held", "held_by_each", "known_masks", "selected"]
 
 Mask = NDArray[np.bool_]
 
@@ -42,9 +42,16 @@ def known_masks(template: GatingTemplate, gates: Mapping[str, Gate], view: Event
 
 def held(step: GateStep, gate: Gate, parent: Mask, view: EventView) -> Mask:
     """Mask of the parent's events on the side of the gate that the step wants; NaN belongs to neither side."""
-    if view.comes_in_stretches(gate.dims):
-        return _through({step.population: step}, {step.population: gate}, {step.parent: parent}, view)[step.population]
-    return _held(gate, step.sign, np.flatnonzero(parent), view)
+    return held_by_each(step, [gate], parent, view)[0]
+
+
+def held_by_each(step: GateStep, gates: Sequence[Gate], parent: Mask, view: EventView) -> list[Mask]:
+    """The same for several gates that may stand in this step, all on its dimensions."""
+    if not view.comes_in_stretches(step.dims):
+        rows = np.flatnonzero(parent)
+        return [_held(gate, step.sign, rows, view) for gate in gates]
+    numbered = {str(number): gate for number, gate in enumerate(gates)}
+    return list(_through(dict.fromkeys(numbered, step), numbered, {step.parent: parent}, view).values())
 
 
 def _through(
