@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from treg_gating.gating import grids
+from treg_gating.gating import grids, method
 from treg_gating.gating.axes import Axis
 from treg_gating.gating.bins import Binned
 from treg_gating.gating.methods import aligned_mixture, mixture_ellipse, singlets
@@ -25,6 +25,7 @@ def go_the_long_way() -> None:
     _replace(Axis, near=Axis.values)  # the scale itself, not a table
     _replace(aligned_mixture, merged=_as_it_is, SETTLED=1e-5, probability=_probability)  # all bins, double precision
     _replace(mixture_ellipse, merged=_as_it_is)  # all starts on all bins
+    _replace(method, ENOUGH=1 << 62)  # every event of a large tube
     _replace(singlets, _cells=lambda area, ratio: (1 / area, ratio, np.ones(len(area))))  # every event
     _replace(grids, FEW=1 << 62, nearly=lambda transform, values: transform.apply(values))  # and its own value
 

@@ -11,6 +11,7 @@ import pytest
 from treg_gating.fcs import read_fcs
 from treg_gating.flags import FlagLevel
 from treg_gating.quality import assess
+from treg_gating.quality.margins import look_at_ends, raw_ranges
 from treg_gating.quality.scores import channel_scores
 from treg_gating.sample import Channel, Sample
 from treg_gating.simulate import PRESETS, Disturbance, plan_cohort, simulate_tube
@@ -170,6 +171,29 @@ def test_margin_events_and_ends_are_counted_by_channel():
     assert report.ends["PE-A"] == (0.0, 1.5)
     assert report.ends["FSC-A"] == (1.0, 0.0)
     assert [(flag.code, flag.level) for flag in report.flags] == [("MARGIN", FlagLevel.NOTE)]
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_margins_are_those_of_every_event_looked_at_by_itself(order):
+    rng = np.random.default_rng(5)
+    events = np.array(_tube(40_000).events, order=order)
+    for column in range(events.shape[1] - 1):
+        events[rng.integers(0, len(events), 40), column] = 262143.0
+        events[rng.integers(0, len(events), 9), column] = np.nan
+        events[rng.integers(0, len(events), 60), column] = events[:, column][events[:, column] > 0].min()
+    events[rng.integers(0, len(events), 25), 0] = -3.0
+    sample = Sample(events, CHANNELS)
+    ranges = raw_ranges(sample, USED)
+    kept, ends = look_at_ends(sample, ranges)
+    expected = np.ones(len(events), bool)
+    for name, (low, high) in ranges.items():
+        values = sample.column(name)
+        expected &= (values >= np.float32(low)) & (values < np.float32(high))
+        at_lowest = int((values == np.nanmin(values)).sum())
+        shares = (100 * at_lowest / len(events) if at_lowest > 1 else 0.0, 100 * (values >= high).sum() / len(events))
+        assert ends[name] == pytest.approx(shares)
+    assert 0 < expected.sum() < len(events)
+    np.testing.assert_array_equal(kept, expected)
 
 
 def test_a_negative_peak_on_the_digitisers_floor_is_told():

@@ -8,17 +8,17 @@ import pytest
 from treg_gating.gating.density import find_peaks
 from treg_gating.gating.methods.mixture_ellipse import _squared_distance
 from treg_gating.quality.time import _running_median
-from treg_gating.smoothing import smooth
+from treg_gating.smoothing import middle, smooth
 
 
 @pytest.mark.parametrize("bandwidth", [0.5, 2.0, 17.3])
-@pytest.mark.parametrize("shape", [(512,), (3, 40), (2, 2, 9)])
+@pytest.mark.parametrize("shape", [(512,), (3, 40), (2, 2, 9), (20, 9), (60, 200), (16, 1)])
 def test_smoothing_is_a_gaussian_filter(bandwidth: float, shape: tuple[int, ...]) -> None:
     from scipy.ndimage import gaussian_filter1d
 
     counts = np.random.default_rng(0).poisson(20.0, shape)
     expected = gaussian_filter1d(counts.astype(float), bandwidth, axis=-1, mode="constant", truncate=5)
-    assert smooth(counts, bandwidth) == pytest.approx(expected, rel=1e-12)
+    assert smooth(counts, bandwidth) == pytest.approx(expected, rel=1e-12, abs=1e-13)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -51,3 +51,9 @@ def test_the_ellipse_that_holds_a_share_of_a_t_distribution(mass: float, nu: flo
     from scipy.stats import f
 
     assert _squared_distance(mass, nu) == pytest.approx(2 * f.ppf(mass, 2, nu), rel=1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 600, 601])
+def test_the_middle_is_the_median(n: int) -> None:
+    values = np.random.default_rng(n).normal(size=n)
+    assert middle(values) == np.median(values)

@@ -21,7 +21,7 @@ Column = Callable[[NDArray[np.intp]], NDArray[np.floating[Any]]]
 
 CHUNK = 1 << 13  # events whose product stays in the processor's cache
 STRETCH = 1 << 16  # events that are worth a turn of a thread
-FEW = 0.25
+FEW = 0.25  # of the events: for so many no whole column is made
 RAW_KEPT = 2  # columns that are not compensated, and that nobody wanted kept
 
 
@@ -89,6 +89,8 @@ class LinearColumns:
         """Values of one channel ($PnN) for the events `rows`, which ascend; shape (len(rows),)."""
         with self._making:
             column = self._whole.pop(name, None)
+            if column is None and name not in self._row and len(rows) < FEW * len(self._events):
+                return np.asarray(self._events[rows, self._column[name]])
             if column is None:
                 self._make(*(([], list(self._row)) if name in self._row else ([name], [])))
                 column = self._whole.pop(name)

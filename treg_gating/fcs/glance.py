@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.fcs.repeats import Prints, Repeats, fingerprints
+from treg_gating.folding import column_extremes
 
 __all__ = ["LARGEST", "SMALLEST", "Interest", "Look", "look"]
 
@@ -20,7 +21,6 @@ Array = NDArray[Any]
 
 LARGEST = 1e15  # magnitude of a value that an instrument writes
 SMALLEST = 1e-20  # and of one that is not 0
-FOLD = 64  # events
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,9 @@ def look(
     for row in kept.keys() - {interest.clock}:
         kept[row][:] = part[row]
     sample = part[:, :: interest.stride].copy("K")  # as it lies, so that an event is fetched once
-    low, high = _extremes(sample)
+    low, high = column_extremes(sample.T)
     if not (harmless and (low < high).all()):
-        low, high = _extremes(part)
+        low, high = column_extremes(part.T)
     finite = np.isfinite(low.sum() + high.sum())
     floats = sample if interest.only else sample[interest.floats]
     return Look(
@@ -108,16 +108,6 @@ def look(
         None if _no_zero_run(rows, interest.zeros, prints) else np.asarray(~rows.any(axis=1)),
         None if time is None else _direction(time),
     )
-
-
-def _folded(part: Array) -> list[Array]:
-    """Events as long rows, which the processor goes through many at a time, and the last ones; none where few."""
-    events = part.T
-    whole = len(events) // FOLD * FOLD
-    if not whole or not events.flags.c_contiguous:
-        return []
-    folded = events[:whole].reshape(-1, FOLD * len(part))
-    return [folded] if whole == len(events) else [folded, events[whole:].reshape(1, -1)]
 
 
 def _harmless(part: Array) -> bool:
@@ -138,15 +128,6 @@ def _implausible(values: Array, *, beyond: bool) -> int:
     too_large = np.count_nonzero(~(size <= LARGEST)) if beyond else 0
     small = np.count_nonzero(size < SMALLEST)
     return int(too_large + (small - np.count_nonzero(size == 0) if small else 0))
-
-
-def _extremes(part: Array) -> tuple[Array, Array]:
-    """Smallest and largest value of every column, `part` of shape (columns, events); NaN where there is one."""
-    if not (halves := _folded(part)):
-        return part.min(axis=1), part.max(axis=1)
-    lows = [half.min(axis=0).reshape(-1, len(part)).min(axis=0) for half in halves]
-    highs = [half.max(axis=0).reshape(-1, len(part)).max(axis=0) for half in halves]
-    return np.minimum(lows[0], lows[-1]), np.maximum(highs[0], highs[-1])
 
 
 def _no_zero_run(rows: Array, every: int, prints: Prints | None) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from treg_gating.threads import side_by_side
 from treg_gating.transforms import Linear, Transform
 
 __all__ = ["counted", "from_table", "key_ends", "keys_of", "nearly", "placed"]
@@ -24,7 +25,7 @@ T = TypeVar("T", bound=np.floating[Any])
 KEY_BITS = 18  # sign, exponent and nine bits of the fraction
 BEHIND_KEY = 32 - KEY_BITS
 BEHIND_KNOT = 16  # bits of a float32 behind those that choose the piece of a table; seven of the fraction choose it
-MANY = 1 << 19  # events
+MANY = 1 << 18  # events
 FEW = 20_000  # events; so many are sorted as quickly as they are looked up
 CHUNK = 1 << 14  # events; what is made of them stays in the processor's cache
 
@@ -101,9 +102,15 @@ def counted(
         points = np.sort(nearly(transform, column(rows)))
         points = points[np.isfinite(points)]
         return points, np.ones(len(points), np.int64)
-    by_key = np.zeros(1 << KEY_BITS, np.int64)
-    for begin in range(0, len(rows), MANY):
-        by_key += np.bincount(keys_of(np.ascontiguousarray(column(rows[begin : begin + MANY]))), minlength=len(by_key))
+
+    def count(some: NDArray[np.intp]) -> NDArray[np.int64]:
+        by_key = np.zeros(1 << KEY_BITS, np.int64)
+        for begin in range(0, len(some), MANY):
+            keys = keys_of(np.ascontiguousarray(column(some[begin : begin + MANY])))
+            by_key += np.bincount(keys, minlength=len(by_key))
+        return by_key
+
+    by_key = np.add(*side_by_side(count, np.array_split(rows, 2)))
     half = 1 << (KEY_BITS - 1)  # behind it come the negative numbers, from zero downwards
     known = np.flatnonzero(by_key)
     known = np.concatenate([known[known >= half][::-1], known[known < half]])

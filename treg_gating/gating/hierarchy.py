@@ -200,7 +200,7 @@ class _Looks:
     def fetch(self, names: Sequence[str]) -> NDArray[np.floating[Any]]:
         return self.view.values(names, self.rows)
 
-    def fetch_some(self, names: Sequence[str], some: NDArray[np.bool_]) -> NDArray[np.floating[Any]]:
+    def fetch_some(self, names: Sequence[str], some: NDArray[np.bool_] | slice) -> NDArray[np.floating[Any]]:
         return self.view.values(names, self.rows[some])
 
     def counted(self, name: str) -> Counted:
@@ -208,9 +208,6 @@ class _Looks:
 
     def measures(self, name: str) -> bool:
         return name in self.view.measured
-
-    def holds(self, gate: Gate) -> NDArray[np.bool_]:
-        return self.view.inside(gate, self.rows)
 
 
 def _follow(

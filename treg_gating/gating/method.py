@@ -31,6 +31,8 @@ __all__ = [
     "parse_arguments",
 ]
 
+ENOUGH = 100_000  # events
+
 Events = NDArray[np.floating[Any]]  # float32 where the file has it
 Model = Mapping[str, Any]
 Counted = tuple[NDArray[np.float64], NDArray[np.int64]]  # values, and events that have each
@@ -45,11 +47,8 @@ class Looks(Protocol):
     def measures(self, name: str) -> bool:
         """As :meth:`FitContext.measures`."""
 
-    def fetch_some(self, names: Sequence[str], some: NDArray[np.bool_]) -> Events:
+    def fetch_some(self, names: Sequence[str], some: NDArray[np.bool_] | slice) -> Events:
         """Columns of some of the events."""
-
-    def holds(self, gate: Gate) -> NDArray[np.bool_]:
-        """As :meth:`FitContext.holds`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,13 +92,21 @@ class FitContext:
         """Number of these events."""
         return len(self.events) if self.size is None else self.size
 
+    @property
+    def every(self) -> int:
+        """Every so many-th event of a large population is enough for a gate whose own error stays negligible."""
+        return max(1, self.n_events // ENOUGH)
+
+    def fetch_every(self, step: int, names: Sequence[str]) -> Events:
+        """As `fetch`, of every `step`-th event."""
+        return self._fetch_some(names, slice(None, None, step))
+
     def fetch_inside(self, names: Sequence[str]) -> Events:
         """As `fetch`, of the events that are in the step's parent."""
-        if self.inside is None:
-            return self.fetch(names)
-        if self.looks is not None:
-            return self.looks.fetch_some(names, self.inside)
-        return self.fetch(names)[self.inside]
+        return self.fetch(names) if self.inside is None else self._fetch_some(names, self.inside)
+
+    def _fetch_some(self, names: Sequence[str], some: NDArray[np.bool_] | slice) -> Events:
+        return self.fetch(names)[some] if self.looks is None else self.looks.fetch_some(names, some)
 
     def counted(self, name: str) -> Counted:
         """Finite values of a dimension, ascending, to within 2 · 10⁻⁴ gate units, and how many events have each."""
@@ -118,10 +125,6 @@ class FitContext:
         except GateFitError:
             return False
         return True
-
-    def holds(self, gate: Gate) -> NDArray[np.bool_]:
-        """Mask of the events that a gate contains."""
-        return self.looks.holds(gate) if self.looks is not None else gate.contains(self.fetch(gate.dims))
 
     def with_model(self, model: Model | None) -> FitContext:
         """The same events beside what the cohort taught."""

@@ -15,6 +15,7 @@ from treg_gating.gating.gates import Gate
 from treg_gating.gating.grids import counted, placed
 from treg_gating.gating.method import Counted
 from treg_gating.gating.rows import Indices
+from treg_gating.threads import side_by_side
 from treg_gating.transforms import Linear
 
 __all__ = ["EventView", "Indices"]
@@ -83,8 +84,11 @@ class EventView:
             if name not in self.measured:
                 msg = f"{name} is not measured in this tube"
                 raise GateFitError(msg)
-        columns = [self._axes[name].near(rows) if name in self._axes else self._column(name, rows) for name in dims]
+        columns = side_by_side(partial(self._near, rows=rows), dims)
         return columns[0][:, None] if len(columns) == 1 else np.stack(columns).T  # columns lie together in memory
+
+    def _near(self, name: str, rows: Indices) -> NDArray[np.floating[Any]]:
+        return self._axes[name].near(rows) if name in self._axes else self._column(name, rows)
 
     def exact(self, name: str, rows: Indices) -> NDArray[np.float64]:
         """One dimension as the gates' definitions want it, shape (len(rows),)."""

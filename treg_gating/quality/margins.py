@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from treg_gating.folding import column_least, reaching
 from treg_gating.sample import Sample
 from treg_gating.threads import side_by_side
 
@@ -16,8 +17,7 @@ __all__ = ["look_at_ends", "raw_ranges"]
 Ranges = Mapping[str, tuple[float, float]]
 Values = NDArray[np.float64]
 
-CHUNK = 1 << 12  # events
-STRETCH = 1 << 16  # events that are worth a turn of a thread
+CHUNK = 1 << 14  # events that stay in the processor's cache
 _SMALLEST = float(np.finfo(np.float32).tiny)  # a lower bound that zero does not reach
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -48,37 +48,37 @@ def look_at_ends(sample: Sample, ranges: Ranges) -> tuple[NDArray[np.bool_], dic
         return kept, {}
     limits = np.array(list(ranges.values()), dtype=sample.events.dtype).T
 
-    def look(first: int) -> tuple[Values, Values, Values]:
-        part = slice(first, first + STRETCH)
+    def look(first: int) -> tuple[Values, Values]:
+        part = slice(first, first + CHUNK)
         return _look(sample.events[part], columns, limits, kept[part])
 
-    found = side_by_side(look, range(0, n, STRETCH))
-    leasts, counts, tops = (np.array(values) for values in zip(*found, strict=True))
-    lowest = np.fmin.reduce(leasts, axis=0)
-    at_lowest = np.where(leasts == lowest, counts, 0).sum(axis=0)
+    starts = range(0, n, CHUNK)
+    least, beyond = (np.array(values) for values in zip(*side_by_side(look, starts), strict=True))
+    lowest = np.fmin.reduce(least, axis=0)
+    at_lowest = np.zeros(len(columns))
+    for chunk, row in zip(*np.nonzero(least == lowest), strict=True):
+        first, column = starts[chunk], columns[row]
+        at_lowest[row] += np.count_nonzero(sample.events[first : first + CHUNK, column] == lowest[row])
     at_lowest[at_lowest == 1] = 0
-    shares = 100 * np.stack([at_lowest, tops.sum(axis=0)], axis=1) / n
+    shares = 100 * np.stack([at_lowest, beyond.sum(axis=0)], axis=1) / n
     return kept, {name: (float(low), float(top)) for name, (low, top) in zip(ranges, shares, strict=True)}
 
 
 def _look(
     events: NDArray[np.floating[Any]], columns: Sequence[int], limits: NDArray[Any], kept: NDArray[np.bool_]
-) -> tuple[Values, Values, Values]:
-    """The lowest value of each column, events that have it, and events beyond the top; `kept` loses what is outside."""
-    n, (lower, upper) = len(events), limits
-    lowest, at_lowest, beyond = np.full(len(columns), np.inf), np.zeros(len(columns)), np.zeros(len(columns))
-    block = np.empty((len(columns), min(n, CHUNK)), events.dtype)
-    for first in range(0, n, CHUNK):  # some events at a time, so that all looks at them find them in the cache
-        part = slice(first, min(first + CHUNK, n))
-        here = block[:, : part.stop - first]
-        for row, column in enumerate(columns):
-            here[row] = events[part, column]
-        least, greatest = np.fmin.reduce(here, axis=1), here.max(axis=1)
-        for row in map(int, np.flatnonzero(~((least >= lower) & (greatest < upper)))):
-            kept[part] &= (here[row] >= lower[row]) & (here[row] < upper[row])
-            beyond[row] += np.count_nonzero(here[row] >= upper[row])
-        for row in map(int, np.flatnonzero(least <= lowest)):
-            at_lowest[row] *= least[row] == lowest[row]
-            at_lowest[row] += np.count_nonzero(here[row] == least[row])
-        lowest = np.fmin(lowest, least)
-    return lowest, at_lowest, beyond
+) -> tuple[Values, Values]:
+    """The lowest value of each column, and events beyond the top; `kept` loses what is outside.
+
+    Looked at are all channels of the file, because they lie together; limits of NaN let the others pass.
+    """
+    lower, upper = limits
+    tops = np.full(events.shape[1], np.nan, events.dtype)
+    tops[columns] = upper
+    over, of = reaching(events, tops)
+    kept[over] = False
+    least = column_least(events)[columns]
+    for row in map(int, np.flatnonzero(~(least >= lower))):  # few, or no number among them
+        values = events[:, columns[row]]
+        kept &= (values >= lower[row]) & (values < upper[row])
+        least[row] = np.fmin.reduce(values)
+    return least, np.bincount(of, minlength=len(tops))[columns].astype(np.float64)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from treg_gating.quality.scores import ChannelScores, channel_scores
 from treg_gating.sample import Sample
+from treg_gating.smoothing import middle
 from treg_gating.threads import side_by_side
 
 __all__ = ["TimeQuality", "assess_time"]
@@ -126,8 +127,8 @@ def assess_time(sample: Sample, channels: Sequence[str], usable: Mask) -> TimeQu
     for first, last, _ in found:
         exact = np.asarray(seconds, dtype=np.float64)  # as the ends of the stretches are
         kept &= (exact < first) | (exact >= last)
-    middle = (timeline["seconds"][1:] + timeline["seconds"][:-1]) / 2
-    timeline["removed"] = np.any([(middle >= a) & (middle < b) for a, b, _ in found] or [middle < -np.inf], axis=0)
+    centres = (timeline["seconds"][1:] + timeline["seconds"][:-1]) / 2
+    timeline["removed"] = np.any([(centres >= a) & (centres < b) for a, b, _ in found] or [centres < -np.inf], axis=0)
     return TimeQuality(
         kept,
         stretches=tuple((first, last) for first, last, _ in found),
@@ -232,13 +233,13 @@ def _common(seen: Mapping[str, _Seen]) -> Values:
     weights = np.array([information for information, _, _ in seen.values()])
     shifts = np.array([shift for _, shift, _ in seen.values()])
     values: Values = weights @ shifts / weights.sum()
-    return _smooth(values - np.median(values))
+    return _smooth(values - middle(values))
 
 
 def _traces(common: Mapping[str, Values], seen: Mapping[str, Mapping[str, _Seen]]) -> list[_Trace]:
     traces = [_Trace(f"all {kind}", values, _limit(values, COMMON_SHIFT)) for kind, values in common.items()]
     for name, (information, shift, rank) in [item for here in seen.values() for item in here.items()]:
-        shift, rank = _smooth(shift - np.median(shift)), _smooth(rank - np.median(rank))
+        shift, rank = _smooth(shift - middle(shift)), _smooth(rank - middle(rank))
         own = max(OWN_SHIFT, OWN_SPREAD / float(np.sqrt(information)))
         traces.append(_Trace(name, shift, _limit(shift, own), shortest=OWN_RUN))
         traces.append(_Trace(name, rank, _limit(rank, OWN_RANK), "of its rank", OWN_RUN))
@@ -252,7 +253,7 @@ def _limit(values: Values, tolerance: float) -> float:
 def _noise(values: Values) -> float:
     """SD of the noise of a smoothed trace, from neighbours that share no stretch: slow changes do not count."""
     steps = values[3:] - values[:-3]
-    return float(1.4826 * np.median(np.abs(steps - np.median(steps))) / np.sqrt(2)) if steps.size else 0.0
+    return float(1.4826 * middle(np.abs(steps - middle(steps))) / np.sqrt(2)) if steps.size else 0.0
 
 
 def _smooth(values: Values) -> Values:

@@ -48,10 +48,10 @@ class ControlQuantile:
         values = values[np.isfinite(values)]
         if values.size < self.minimum:
             return {"n": int(values.size)}
-        cut = float(np.quantile(values, self.q))
         # SE of a quantile is √(q(1−q)/n) / f(x); the density f is read off a narrow quantile range about it.
         half = min(0.002, (1 - self.q) / 2)
-        rise = float(np.quantile(values, self.q + half) - np.quantile(values, self.q - half))
+        below, cut, above = map(float, np.quantile(values, (self.q - half, self.q, self.q + half)))
+        rise = above - below
         error = float(np.sqrt(self.q * (1 - self.q) / values.size) * rise / (2 * half))
         return {"n": int(values.size), "cut": cut, "error": error}
 
