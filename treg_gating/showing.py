@@ -15,6 +15,7 @@ from treg_gating.gate_interval import Changes, changes, gate_interval, moving_ga
 from treg_gating.gating.axes import Column
 from treg_gating.gating.hierarchy import EventView, Walk
 from treg_gating.gating.results import GatePicture
+from treg_gating.gating.steps import BEFORE
 from treg_gating.gating.template import GateStep, GatingTemplate
 from treg_gating.intensities import Medians
 from treg_gating.pictures import drawable, picture_gate
@@ -34,7 +35,7 @@ class Showing:
 
     Attributes
     ----------
-    medians : by marker, then by population, as far as they are made.
+    medians : by marker, then by population that a gate made (all events hold debris and doublets), as far as found.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Showing:
         """What is left to be made of the populations that a walk has come to; each may be done by any thread."""
         moving = moving_gates(self._template, walk, self._template.primary.numerator)
         drawn = drawable(self._template, walk, self._view)
-        unseen = [name for name in walk.rows if name not in self._seen]
+        unseen = [name for name in walk.rows if name not in self._seen and name not in BEFORE]
         self._seen.update(unseen)
         medians = Medians(self._template, walk.rows, unseen)
         return [
