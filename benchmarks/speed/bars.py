@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from speed import cohorts, single
 from speed import fixed_pipelines as fixed
 
 __all__ = ["BARS", "Bar", "judged"]
@@ -69,13 +70,14 @@ def _reader(r: Results, fast: str) -> float:
     return float(seconds["FlowIO, as_array"] / seconds[fast])
 
 
-def _workers(r: Results) -> float:
-    return float(r["workers"]["seconds"]["1"] / r["workers"]["seconds"]["2"])
+def _workers(r: Results, one: str) -> float:
+    seconds = r["workers"]["seconds"]
+    return float(seconds[one] / seconds[cohorts.TWO_WORKERS])
 
 
-def _cold(r: Results, ours: str) -> float:
+def _cold(r: Results, way: str) -> float:
     seconds = r["cold"]["seconds"]
-    return float(seconds["FlowKit, fixed gates"] / seconds[ours])
+    return float(seconds[single.COLD_FLOWKIT] / seconds[single.COLD[way]])
 
 
 BARS: tuple[Bar, ...] = (
@@ -90,13 +92,17 @@ BARS: tuple[Bar, ...] = (
     Bar("peak memory over the import baseline, fixed gates, 2M", "× DATA", 2.0, 1.2,
         lambda r: r["memory"]["fixed gates"], more=False),
     Bar("the same, adaptive pipeline", "× DATA", 2.0, 1.2, lambda r: r["memory"]["adaptive, both passes"], more=False),
-    Bar("2 workers against 1, 64 tubes of 500,000", "×", 1.7, 1.9, _workers),
+    Bar("2 workers of one thread against 1 of one thread, 64 tubes of 500,000", "×", 1.7, 1.9,
+        lambda r: _workers(r, cohorts.ONE_THREAD)),
+    Bar("2 workers of one thread against 1 that uses both cores, 64 tubes of 500,000", "×", 1.7, 1.9,
+        lambda r: _workers(r, cohorts.ONE_WORKER)),
     Bar("share of Dask and ledger in the wall time, 64 tubes of 100,000, start-up apart", "%", 15, 5,
         lambda r: r["dask"]["overhead_pct"], more=False),
     Bar("cold start to first tube done against FlowKit's, 100,000 events, adaptive", "×", 3, 8,
-        lambda r: _cold(r, "treg-gating run, to the first tube done")),
-    Bar("the same, fixed gates on both sides", "×", 3, 8,
-        lambda r: _cold(r, "treg-gating run, fixed gates, to the first tube done")),
+        lambda r: _cold(r, "adaptive")),
+    Bar("the same, fixed gates on both sides, ours kept as a template", "×", 3, 8, lambda r: _cold(r, "kept")),
+    Bar("the same, fixed gates on both sides, ours read from Gating-ML through FlowKit", "×", 3, 8,
+        lambda r: _cold(r, "gatingml")),
     Bar("10,000 tubes of 5,000 events: growth of the coordinator's memory", "MB", 300, 100,
         lambda r: r["cohort"]["growth_mb"].get("10000"), more=False),
     Bar("10,000 tubes: time per tube against 100 tubes", "×", 1.2, 1.05,

@@ -15,13 +15,24 @@ from treg_gating.run.keys import code_version
 from treg_gating.samplesheet import read_samplesheet
 from treg_gating.study import read_study
 
-__all__ = ["cohort", "dask", "workers"]
+__all__ = ["ONE_THREAD", "ONE_WORKER", "TWO_WORKERS", "cohort", "dask", "workers"]
+
+ONE_THREAD, ONE_WORKER, TWO_WORKERS = "1 worker, one thread", "1 worker, both cores", "2 workers, one thread each"
 
 
 def workers(data: Path, tubes: int, events: int) -> dict[str, Any]:
-    """The whole run with one process and with two, start-up and outputs included."""
+    """The whole run, start-up and outputs included, with one process and with two.
+
+    How work scales with workers is told by workers that are alike, one thread each; one worker alone is free to use
+    two threads for a tube, which is what a user with one worker gets.
+    """
     made = _made(data, tubes, events)
-    runs = {str(n): whole_run(made.sheet.parent, data / "out", workers=n) for n in (1, 2)}
+    ways = {
+        ONE_THREAD: {"workers": 1, "threads": 1},
+        ONE_WORKER: {"workers": 1},
+        TWO_WORKERS: {"workers": 2, "threads": 1},
+    }
+    runs = {name: whole_run(made.sheet.parent, data / "out", **options) for name, options in ways.items()}
     return {"tubes": tubes, "events": events, "seconds": {n: run["wall"] for n, run in runs.items()}, "runs": runs}
 
 

@@ -66,7 +66,7 @@ def _stacked(axes: Any, labels: Sequence[str], runs: Sequence[Mapping[str, Any]]
 def _workers(results: Mapping[str, Any], axes: Any) -> None:
     found = results["workers"]
     runs = found["runs"]
-    _stacked(axes, [f"{n} process{'es' if n != '1' else ''}" for n in runs], list(runs.values()), [1.0] * len(runs))
+    _stacked(axes, list(runs), list(runs.values()), [1.0] * len(runs))
     axes.set_xlabel(f"seconds for {found['tubes']} tubes of {found['events']:,} events")
 
 

@@ -8,7 +8,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +18,7 @@ from speed import replay
 from speed.measure import in_fresh_process
 from treg_gating.gating.template import load_template
 from treg_gating.pipeline import RunSettings
-from treg_gating.run import engine
+from treg_gating.run import batches, processes
 from treg_gating.run.cohort import RunOrder, run_cohort
 from treg_gating.run.ledger import Ledger
 from treg_gating.run.processes import cores
@@ -29,6 +29,7 @@ from treg_gating.study import read_study
 __all__ = ["timed_run", "whole_run"]
 
 _LOOK = 0.02
+_SELDOM = 10  # looks between two at the children, which cost more
 
 
 def whole_run(folder: Path, out: Path, **options: Any) -> dict[str, Any]:
@@ -37,7 +38,8 @@ def whole_run(folder: Path, out: Path, **options: Any) -> dict[str, Any]:
     Parameters
     ----------
     out : removed first, and afterwards.
-    options : workers, scheduler, most_in_batch, store and seconds (answers from a store, :mod:`speed.replay`), report.
+    options : workers, threads (of each worker), scheduler, most_in_batch, store and seconds (answers from a store,
+        :mod:`speed.replay`), report.
     """
     return in_fresh_process("run", str(folder), str(out), json.dumps(options))
 
@@ -62,10 +64,12 @@ def timed_run(folder: str, out: str, options_text: str) -> dict[str, Any]:
     target = Path(out)
     shutil.rmtree(target, ignore_errors=True)
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    engine._MAX_BATCH = options.get("most_in_batch", engine._MAX_BATCH)
+    if options.get("threads"):
+        processes.cores = lambda: options["threads"] * (options.get("workers") or cores())  # what children share
+    batches.MOST = options.get("most_in_batch", batches.MOST)
     study = read_study(Path(folder) / "study.toml")
     order = _order(Path(folder), target, study, options)
-    reports = _reports() if options.get("report", True) else {}
+    reports = _reports(target) if options.get("report", True) else {}
     stages, ledger = _Stages(), _timed_ledger()
     with _Memory() as memory:
         begun = time.time()
@@ -73,6 +77,7 @@ def timed_run(folder: str, out: str, options_text: str) -> dict[str, Any]:
         wall = time.time() - begun
     found = _story(target, stages.began, begun, wall, options.get("workers") or cores())
     found |= {"ledger": ledger["seconds"], "growth_mb": memory.growth_mb, "tubes": len(order.sheet.tubes)}
+    found["child_mb"] = memory.child_mb
     found["ledger_mb"] = (target / "ledger.sqlite").stat().st_size / 1e6
     shutil.rmtree(target, ignore_errors=True)
     return found
@@ -93,10 +98,11 @@ def _order(folder: Path, out: Path, study: Any, options: dict[str, Any]) -> RunO
     return RunOrder(settings=RunSettings(template, study), **common)
 
 
-def _reports() -> dict[str, Callable[..., Any]]:
-    from treg_gating.report.page import build_report
+def _reports(out: Path) -> Mapping[str, Callable[..., Any]]:
+    """All that `treg-gating run` leaves."""
+    from treg_gating.report import reports
 
-    return {"report.html": build_report}
+    return reports(out)
 
 
 def _timed_ledger() -> dict[str, float]:
@@ -119,11 +125,12 @@ def _timed_ledger() -> dict[str, float]:
 
 
 class _Memory:
-    """Growth of this process's resident memory, children apart."""
+    """Growth of this process's resident memory, and the most that a child process held."""
 
     def __enter__(self) -> Self:
         self._process, self._stop = psutil.Process(), threading.Event()
         self._before = self._peak = self._process.memory_info().rss
+        self._child = 0
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
         return self
@@ -136,9 +143,25 @@ class _Memory:
     def growth_mb(self) -> float:
         return (self._peak - self._before) / 1e6
 
+    @property
+    def child_mb(self) -> float:
+        return self._child / 1e6
+
     def _watch(self) -> None:
+        looks = 0
         while not self._stop.wait(_LOOK):
             self._peak = max(self._peak, self._process.memory_info().rss)
+            if looks % _SELDOM == 0:
+                self._child = max([self._child, *map(_resident, self._process.children())])
+            looks += 1
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        found: int = process.memory_info().rss
+    except psutil.Error:
+        return 0
+    return found
 
 
 def _story(out: Path, began: dict[str, float], begun: float, wall: float, workers: int) -> dict[str, Any]:

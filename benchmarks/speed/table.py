@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from speed import fixed_pipelines as fixed
+from speed import single
 from speed.bars import judged
 
 __all__ = ["markdown"]
@@ -81,7 +82,12 @@ def _memory(found: Mapping[str, float]) -> str:
 
 def _cold(found: Mapping[str, Any]) -> str:
     title = f"## Cold start, one tube of {found['events']:,} events\n\n"
-    return title + _seconds(found["seconds"], "FlowKit, fixed gates")
+    seconds, whole, against = found["seconds"], found["to_the_end"], found["seconds"][single.COLD_FLOWKIT]
+    rows = (
+        (name, f"{s * 1e3:.0f}", f"{against / s:.2f}", f"{whole[name] * 1e3:.0f}")
+        for name, s in sorted(seconds.items(), key=lambda item: item[1])
+    )
+    return title + _table(("way", "first tube done, ms", "FlowKit's time, ×", "program ended, ms"), rows)
 
 
 _PARTS = ("start_up", "first", "learning", "second", "outputs", "wall")
@@ -89,10 +95,10 @@ _PARTS = ("start_up", "first", "learning", "second", "outputs", "wall")
 
 def _run_rows(runs: Mapping[str, Mapping[str, Any]]) -> str:
     head = ("tubes or processes", "start-up s", "pass 1", "learning", "pass 2", "outputs", "whole", "ms a tube",
-            "overhead %", "ledger s", "growth MB")  # fmt: skip
+            "overhead %", "ledger s", "growth MB", "largest child MB")  # fmt: skip
     rows = (
         (name, *(f"{run[part]:.1f}" for part in _PARTS), f"{1e3 * run['wall'] / run['tubes']:.0f}",
-         f"{run['overhead_pct']:.1f}", f"{run['ledger']:.2f}", f"{run['growth_mb']:.0f}")
+         f"{run['overhead_pct']:.1f}", f"{run['ledger']:.2f}", f"{run['growth_mb']:.0f}", f"{run.get('child_mb', float('nan')):.0f}")
         for name, run in runs.items()
     )  # fmt: skip
     return _table(head, rows)

@@ -10,15 +10,18 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
 from treg_gating.errors import RunStateError
+from treg_gating.run.batches import Batches
 from treg_gating.run.child import Limits
 from treg_gating.run.codec import Payload
-from treg_gating.run.engine import Batches, Engine, open_engine, run_stage
+from treg_gating.run.engine import Engine, open_engine, run_stage
+from treg_gating.run.files import DiskError
 from treg_gating.run.job import Job, Outcome, Shared
 from treg_gating.samplesheet import Tube
 
@@ -104,6 +107,41 @@ def test_what_was_sent_for_a_tube_is_not_kept(tmp_path, shared):
         gc.collect()
         held = psutil.Process().memory_info().rss - before
     assert held < 60 * megabyte
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_outputs_are_made_in_the_processes_of_the_tubes(tmp_path, shared, workers):
+    todo = jobs(tmp_path, {f"T{i}": f"value {i}" for i in range(3)})
+    with open_engine("test", 3, workers=workers, scheduler="") as engine:
+        assert {outcome.kind for outcome in staged(engine, todo, shared)} == {"done"}
+        pids = engine.do([os.getpid, os.getpid, partial(pow, 2, 10)])
+        assert pids.pop() == 1024
+        assert len(set(pids)) <= max(1, engine.hands)
+        assert (os.getpid() in pids) == (workers == 0)
+        assert {outcome.kind for outcome in staged(engine, todo, shared)} == {"done"}  # and they go on with tubes
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_what_goes_wrong_with_outputs_is_raised_here(workers):
+    with open_engine("test", 2, workers=workers, scheduler="") as engine, pytest.raises(DiskError, match="is full"):
+        engine.do([os.getpid, partial(no_room, "the disk is full")])
+
+
+def no_room(why: str) -> None:
+    raise DiskError(why)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_process_that_dies_over_outputs_is_told_and_ends_the_others(workers):
+    begun = time.monotonic()
+    told = pytest.raises(RunStateError, match=r"SIGKILL.*Run the same again")
+    with open_engine("test", 2, workers=workers, scheduler="") as engine, told:
+        engine.do([kill_this_process, partial(time.sleep, 60)])
+    assert time.monotonic() - begun < 30
+
+
+def kill_this_process() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_leaving_the_engine_in_the_midst_of_a_tube_ends_its_process_at_once(tmp_path, shared):

@@ -38,7 +38,7 @@ def gating_options(function: Callable[..., Any]) -> Callable[..., Any]:
             default=DEFAULT_TEMPLATE,
             show_default=True,
             help="Gating template: a name that 'treg-gating templates' lists, a folder, or gates made elsewhere: "
-            "a FlowJo workspace (.wsp) or Gating-ML (.xml).",
+            "a FlowJo workspace (.wsp), Gating-ML (.xml), or either kept by 'templates import' (.gates.json).",
         ),
         click.option(
             "--study",

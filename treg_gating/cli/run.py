@@ -9,7 +9,7 @@ import click
 
 from treg_gating.cli.exits import EXIT_CODES
 from treg_gating.cli.inputs import input_options, read_inputs
-from treg_gating.cli.running import RunOptions, mail_at_the_end, run_inputs, run_options
+from treg_gating.cli.running import RunOptions, mail_at_the_end, processes_ahead, run_inputs, run_options
 
 _EPILOG = f"""\b
 Examples:
@@ -48,7 +48,7 @@ def command(
     ledger.sqlite, from which all of them can be made again.
     """
     chosen = RunOptions(**options)
-    with mail_at_the_end(chosen.mail) as mail:
+    with mail_at_the_end(chosen.mail) as mail, processes_ahead(sheet, chosen):
         # Sheet and study first: their faults must not wait for heavy imports.
         inputs = read_inputs(sheet, data, study_file, markers, arrived_only=arrived_only)
         return run_inputs(inputs, template, chosen, mail)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from treg_gating.run.mail import MailSettings
     from treg_gating.run.order import RunOrder
 
-__all__ = ["RunMail", "RunOptions", "mail_at_the_end", "run_inputs", "run_options"]
+__all__ = ["RunMail", "RunOptions", "mail_at_the_end", "processes_ahead", "run_inputs", "run_options"]
 
 
 def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -116,19 +117,26 @@ def run_inputs(inputs: Inputs, template: str, options: RunOptions, mail: RunMail
             "--open-scheduler on a network that is yours alone."
         )
         raise click.UsageError(msg)
-    with _spares(inputs, options):
-        return _run(inputs, template, options, mail)
+    return _run(inputs, template, options, mail)
 
 
-def _spares(inputs: Inputs, options: RunOptions) -> AbstractContextManager[None]:
-    """Processes that start while this one imports what a run needs, where there is surely work for them."""
+def processes_ahead(sheet: Path, options: RunOptions) -> AbstractContextManager[None]:
+    """Processes that start while this one reads and imports what a run needs, where there is surely work for them."""
     from treg_gating.run.ledger_file import LEDGER_NAME
     from treg_gating.run.processes import cores, spares
 
     elsewhere = options.scheduler or options.workers == 0
     if elsewhere or (options.out / LEDGER_NAME).exists():
         return nullcontext()
-    return spares(min(options.workers or cores(), len(inputs.sheet.tubes)))
+    return spares(min(options.workers or cores(), _rows(sheet)))
+
+
+def _rows(sheet: Path) -> int:
+    """About how many tubes a sheet has, before it is read: lines of a CSV; many for a workbook."""
+    try:
+        return sheet.read_bytes().strip().count(b"\n") if sheet.suffix.lower() != ".xlsx" else sys.maxsize
+    except OSError:
+        return 0  # its reader says why
 
 
 def _run(inputs: Inputs, template: str, options: RunOptions, mail: RunMail) -> int:

@@ -56,7 +56,7 @@ def learn_mixture(
     """
     shifts = _aligned(tubes, components=components, nu=nu, tie=tie, width=width, loose=loose, signs=signs)
     fine = bounded(_pooled(tubes, shifts), FINE_CELLS, width)
-    coarse = bounded(fine, COARSE_CELLS, width)
+    coarse = bounded(fine, min(COARSE_CELLS, len(fine.counts) // 2), width)
 
     def fitted(data: Binned, start: Mixture, iterations: int) -> Mixture:
         return fit_mixture(data, start, floor=width / 2, tie=tie, iterations=iterations, tolerance=SETTLED)

@@ -52,7 +52,10 @@ def import_gatingml(path: str | Path, *, treg: str = "", cd4: str = "", endpoint
     InputError : not Gating-ML 2.0, or the two populations are not there, not unique or have no counterpart here.
     """
     document = _Document(path)
-    digest = hashlib.sha256(document.text).hexdigest()
+    asked = (
+        f"\0{treg}\0{cd4}".encode() if treg or cd4 else b""
+    )  # another endpoint of the same gates is another template
+    digest = hashlib.sha256(document.text + asked).hexdigest()
 
     def template(file_has_matrix: bool) -> GatingTemplate:
         gates = document.gates(file_has_matrix=file_has_matrix)

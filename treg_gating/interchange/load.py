@@ -12,7 +12,9 @@ __all__ = ["load_gates", "markers_by_file", "what_was_left_out"]
 
 
 def load_gates(name_or_path: str | Path, *, treg: str = "", cd4: str = "") -> GatingTemplate:
-    """A template by the name of a shipped one, by its folder, from a FlowJo workspace (.wsp) or from Gating-ML (.xml).
+    """A template by the name of a shipped one, by its folder, or of another program.
+
+    From a FlowJo workspace (.wsp), from Gating-ML (.xml), or from such gates that were kept (.gates.json).
 
     Parameters
     ----------
@@ -31,6 +33,10 @@ def load_gates(name_or_path: str | Path, *, treg: str = "", cd4: str = "") -> Ga
         from treg_gating.interchange.gatingml_import import import_gatingml
 
         return import_gatingml(name_or_path, treg=treg, cd4=cd4)
+    if suffix == ".json":
+        from treg_gating.interchange.kept import read_kept
+
+        return read_kept(name_or_path)
     return load_template(name_or_path)
 
 

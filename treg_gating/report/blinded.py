@@ -14,7 +14,7 @@ from treg_gating.gating.results import SampleResult
 from treg_gating.report import wording
 from treg_gating.report.page import build_report
 from treg_gating.run.blinding import BLINDED, KEY_NAME, Scrubber, open_key
-from treg_gating.run.finish import ReportWriter
+from treg_gating.run.output_parts import ReportWriter
 from treg_gating.run.record import EndpointRow, RunRecord, StudySummary
 
 __all__ = ["blinded", "report_writer"]

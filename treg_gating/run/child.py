@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import math
 import os
 import pickle
 import select
@@ -18,12 +19,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from treg_gating.errors import RunStateError
 from treg_gating.run.job import (
     E_MEMORY,
     E_TIMEOUT,
+    Errand,
     Job,
     Outcome,
     Shared,
@@ -40,6 +44,7 @@ _HEADER = struct.Struct("<Q")
 _LOOK = 0.05  # seconds between two looks at the clock and the memory
 _START_SECONDS = 300.0
 _LAST_WORDS = 4000
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,29 @@ class Child:
             return failed_outcome(load_pipeline(pickle.loads(shared).pipeline), job, error)  # noqa: S301
         return outcome
 
+    def do(self, work: Callable[[], T]) -> T:
+        """Let the process call something that is no tube, without limits; it can be pickled, and so can its answer.
+
+        Raises
+        ------
+        RunStateError : the process was lost. Else whatever `work` raises.
+        """
+        try:
+            self._running()
+            self._send(Errand(pickle.dumps(work)))
+            value, error = pickle.loads(self._receive(math.inf, Limits(math.inf)))  # noqa: S301 (our own process)
+        except _LostError as lost:
+            words = self._end().strip()
+            msg = f"{lost}, in the midst of the run's outputs{f' ({words})' if words else ''}. Run the same again"
+            raise RunStateError(msg) from None
+        except BaseException:
+            self._end()  # it must not go on writing
+            raise
+        if error is not None:
+            raise error
+        answer: T = value
+        return answer
+
     def start(self) -> None:
         """Start the process ahead of its first tube, so that its imports pass beside other work."""
         with self._lock:
@@ -121,7 +149,7 @@ class Child:
         self.stop()
         self._end()
 
-    def _begin(self, token: str, shared: bytes) -> None:
+    def _running(self) -> None:
         if self._process is None or self._process.poll() is not None:
             self._end()
             with self._lock:
@@ -129,6 +157,9 @@ class Child:
                     stopped = "the run was ended"
                     raise _LostError(stopped)
                 self._start()
+
+    def _begin(self, token: str, shared: bytes) -> None:
+        self._running()
         if token != self._token:
             self._send(shared)
             self._receive(_START_SECONDS, Limits(_START_SECONDS))
@@ -227,6 +258,8 @@ def _serve() -> None:
             _answer(sink, b"ready")
         elif isinstance(message, Job) and shared is not None:
             _answer(sink, pickle.dumps(execute(message, shared)))
+        elif isinstance(message, Errand):
+            _answer(sink, pickle.dumps(message.run()))
 
 
 def _answer(sink: Any, body: bytes) -> None:

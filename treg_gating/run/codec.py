@@ -1,7 +1,8 @@
 """Results as bytes and back: JSON for plain values, one compressed block for arrays. Nothing is unpickled.
 
-A value is encoded with tags for what JSON cannot say: ``{"$": "tuple" | "map" | "array" | "float" | "path" |
-"enum" | <class>, ...}``. Only the classes of `CLASSES` and `ENUMS` are ever built when reading.
+A value is encoded with tags for what JSON cannot say: ``{"$": "tuple" | "set" | "map" | "array" | "float" | "path" |
+"enum" | <class>, ...}``. Only the classes of `CLASSES` (or those a caller names) and `ENUMS` are ever built when
+reading.
 """
 
 from __future__ import annotations
@@ -41,7 +42,14 @@ _RESULTS = (FittedGate, Flag, GatePicture, PopulationCount, QualityReport, Sampl
 _PLANS = (Tube, Study, Visit, Endpoint, Limits, Statistics, StudySummary, TemplateSummary, TemplateRow)
 CLASSES: dict[str, type[Any]] = {kind.__name__: kind for kind in (*_RESULTS, *_PLANS, *GATES.values())}
 ENUMS: dict[str, type[Enum]] = {kind.__name__: kind for kind in (FlagLevel, GateStatus, Role)}
-_FIELDS = {kind: tuple(item.name for item in fields(kind)) for kind in CLASSES.values()}
+Fields = dict[type[Any], tuple[str, ...]]
+
+
+def _fields_of(classes: Mapping[str, type[Any]]) -> Fields:
+    return {kind: tuple(item.name for item in fields(kind)) for kind in classes.values()}
+
+
+_FIELDS = _fields_of(CLASSES)
 _AS_THEY_ARE = frozenset({str, int, bool, type(None)})
 
 
@@ -64,20 +72,24 @@ class Payload:
         return hashlib.sha256(self.text.encode() + b"\0" + self.arrays).hexdigest()
 
 
-def encode(value: Any) -> Payload:
+def encode(value: Any, classes: Mapping[str, type[Any]] = CLASSES) -> Payload:
     """Plain form of a result, fit or plan; equal values give equal bytes.
+
+    Parameters
+    ----------
+    classes : dataclasses that may be in it, by name.
 
     Raises
     ------
     TypeError : a value of a kind that is not known here (a bug in the caller).
     """
     arrays = bytearray()
-    plain = _Encoder(arrays).plain(value)
+    plain = _Encoder(arrays, _FIELDS if classes is CLASSES else _fields_of(classes)).plain(value)
     text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return Payload(text, zlib.compress(bytes(arrays), 3) if arrays else b"")
 
 
-def decode(payload: Payload) -> Any:
+def decode(payload: Payload, classes: Mapping[str, type[Any]] = CLASSES) -> Any:
     """Inverse of :func:`encode`.
 
     Raises
@@ -86,22 +98,22 @@ def decode(payload: Payload) -> Any:
     """
     try:
         arrays = zlib.decompress(payload.arrays) if payload.arrays else b""
-        return json.loads(payload.text, object_hook=_Decoder(arrays).value)
+        return json.loads(payload.text, object_hook=_Decoder(arrays, classes).value)
     except (ValueError, KeyError, TypeError, IndexError, zlib.error) as error:
         msg = f"a stored result cannot be read ({type(error).__name__}: {error}); the ledger is damaged"
         raise RunStateError(msg) from error
 
 
 class _Encoder:
-    def __init__(self, arrays: bytearray) -> None:
-        self.arrays = arrays
+    def __init__(self, arrays: bytearray, fields: Fields) -> None:
+        self.arrays, self.fields = arrays, fields
 
     def plain(self, value: Any) -> Any:
         kind = type(value)
         if kind in _AS_THEY_ARE:
             return value
-        if kind in _FIELDS:
-            return {"$": kind.__name__, **{name: self.plain(getattr(value, name)) for name in _FIELDS[kind]}}
+        if kind in self.fields:
+            return {"$": kind.__name__, **{name: self.plain(getattr(value, name)) for name in self.fields[kind]}}
         if kind is tuple:
             return {"$": "tuple", "items": [self.plain(item) for item in value]}
         if isinstance(value, Enum):
@@ -127,6 +139,8 @@ class _Encoder:
             return [self.plain(item) for item in value]
         if isinstance(value, Mapping):
             return self._mapping(value)
+        if isinstance(value, frozenset):
+            return {"$": "set", "items": [self.plain(item) for item in sorted(value)]}
         msg = f"cannot store a {type(value).__name__}"
         raise TypeError(msg)
 
@@ -148,10 +162,11 @@ class _Encoder:
 class _Decoder:
     """Turns the objects of the JSON text into values, inner ones first, while it is parsed."""
 
-    def __init__(self, arrays: bytes) -> None:
-        self.arrays = arrays
+    def __init__(self, arrays: bytes, classes: Mapping[str, type[Any]]) -> None:
+        self.arrays, self.classes = arrays, classes
         self.tags: dict[str, Callable[[dict[str, Any]], Any]] = {
             "tuple": lambda tagged: tuple(tagged["items"]),
+            "set": lambda tagged: frozenset(tagged["items"]),
             "map": lambda tagged: dict(tagged["items"]),
             "float": lambda tagged: float(tagged["value"]),
             "path": lambda tagged: Path(tagged["value"]),
@@ -164,7 +179,7 @@ class _Decoder:
             return found
         tag = found.pop("$")
         make = self.tags.get(tag)
-        return make(found) if make else CLASSES[tag](**found)
+        return make(found) if make else self.classes[tag](**found)
 
     def _array(self, tagged: dict[str, Any]) -> np.ndarray[Any, Any]:
         dtype, shape = np.dtype(tagged["dtype"]), tuple(tagged["shape"])

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
 
@@ -25,19 +25,22 @@ from treg_gating.run.changes import (
 )
 from treg_gating.run.codec import decode, encode
 from treg_gating.run.engine import Engine, open_engine, run_stage
-from treg_gating.run.finish import Finished, Reports, finish_run, still_finished
+from treg_gating.run.finish import Finished, finish_run, still_finished
 from treg_gating.run.job import Job, Outcome, Shared, load_pipeline
 from treg_gating.run.keys import code_version, digest, environment, file_sha256, tube_identity
 from treg_gating.run.ledger import Ledger
 from treg_gating.run.lock import folder_lock
 from treg_gating.run.order import RunOrder
 from treg_gating.run.plan import plan_of
-from treg_gating.run.processes import cores
+from treg_gating.run.processes import cores, import_beside
 from treg_gating.run.progress import Progress, log_to
 from treg_gating.run.review_stage import ReviewStage, fitted_results
 from treg_gating.run.shelves import FitShelf, SecondJobs
 from treg_gating.run.stored import Stored
 from treg_gating.samplesheet import Role, Tube
+
+if TYPE_CHECKING:
+    from treg_gating.run.output_parts import Reports
 
 __all__ = ["RunOrder", "run_cohort"]
 
@@ -69,8 +72,7 @@ def run_cohort(order: RunOrder, progress: Progress, reports: Reports = MappingPr
             return found
         try:
             run.begin()
-            run.work()
-            return finish_run(ledger, order.out, run.name, reports, run.reasons)
+            return run.work(reports)
         except BaseException as error:
             run.broken_off(error)
             raise
@@ -138,16 +140,18 @@ class _Run:
         for note in self.notes_of_files:
             self.progress.say(f"Note: {note}")
 
-    def work(self) -> None:
-        """Both passes."""
+    def work(self, reports: Reports) -> Finished:
+        """Both passes, and the outputs, which the processes that the tubes were worked on in make."""
         first = self._not_finished_first()
         order = self.order
         with open_engine(self.name, len(first) or len(self.known), workers=order.workers,
                          scheduler=order.scheduler, pipeline=order.pipeline) as engine:  # fmt: skip
             log.info("working with %s", engine.description)
+            import_beside(("numpy.ma", "numpy.random"))  # what lies between the passes asks for them
             self._first(engine, first)
             self._second(engine)
             self._review(engine)
+            return finish_run(self.ledger, order.out, self.name, reports, self.reasons, engine)
 
     def _not_finished_first(self) -> list[_Known]:
         """Tubes that pass 1 has still to see; what earlier runs found of the others is taken over."""

@@ -7,30 +7,29 @@ it over, so that the caller can commit each as it arrives.
 from __future__ import annotations
 
 import logging
-import math
 import pickle
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from treg_gating.errors import RunStateError
-from treg_gating.run.address import check_address
+from treg_gating.run.batches import Batches
 from treg_gating.run.child import Child, Limits
 from treg_gating.run.job import E_CRASH, Job, Outcome, Shared, TubeError, execute, failed_outcome, load_pipeline
 from treg_gating.run.processes import cores
-from treg_gating.run.worker import SharedPlugin, begin_run, end_run, run_batch, token_of
+from treg_gating.run.worker import SharedPlugin, begin_run, do_in_child, end_run, run_batch, token_of
 
 __all__ = ["Engine", "open_engine", "run_stage"]
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _CONNECT_SECONDS = 15
 _TRIES_ALONE = 3
-_TASK_SECONDS = 0.25  # a Dask task costs some 5 ms; this much work makes that small, and is all that a kill can cost
-_MAX_BATCH = 50
 
 
 class Engine(Protocol):
@@ -42,6 +41,18 @@ class Engine(Protocol):
 
     def outcomes(self, jobs: Sequence[Job], shared: Shared, limits: Limits) -> Iterator[list[Outcome]]:
         """Outcomes as they come, one a job; those of one task together."""
+
+    @property
+    def hands(self) -> int:
+        """Processes of this computer that can do something beside each other."""
+
+    def do(self, works: Sequence[Callable[[], T]]) -> list[T]:
+        """What some functions give that are no tubes, in processes of this computer; all can be pickled.
+
+        Raises
+        ------
+        RunStateError : a process was lost. Else whatever one of them raises; the others are then stopped.
+        """
 
 
 def open_engine(
@@ -97,17 +108,23 @@ class InThisProcess:
     """No other process: for debugging, and where none may be started. Limits are not enforced."""
 
     description = "in this process, without limits"
+    hands = 1
 
     def outcomes(self, jobs: Sequence[Job], shared: Shared, limits: Limits) -> Iterator[list[Outcome]]:
         """One after the other."""
         for job in jobs:
             yield [execute(job, shared)]
 
+    def do(self, works: Sequence[Callable[[], T]]) -> list[T]:
+        """Here, one after the other."""
+        return [work() for work in works]
+
 
 class OneChild:
     """One child process: no cluster is worth its start for a single tube."""
 
     description = "one process"
+    hands = 1
 
     def __init__(self, child: Child) -> None:
         self._child = child
@@ -118,6 +135,10 @@ class OneChild:
         token = token_of(pickled)
         for job in jobs:
             yield [self._child.run(job, token, pickled, limits)]
+
+    def do(self, works: Sequence[Callable[[], T]]) -> list[T]:
+        """In the child, one after the other."""
+        return [self._child.do(work) for work in works]
 
 
 @contextmanager
@@ -131,12 +152,18 @@ def _one_child(pipeline: str) -> Iterator[Engine]:
 
 
 class DaskCluster:
-    """A Dask cluster, ours or another's."""
+    """A Dask cluster, ours or another's.
 
-    def __init__(self, client: Any, run: str, description: str) -> None:
+    Parameters
+    ----------
+    hands : child processes of this computer; they are there where the cluster is ours.
+    """
+
+    def __init__(self, client: Any, run: str, description: str, hands: int = 1) -> None:
         self._client = client
         self._run = run
         self.description = description
+        self.hands = hands
 
     def outcomes(self, jobs: Sequence[Job], shared: Shared, limits: Limits) -> Iterator[list[Outcome]]:
         """As they complete; at most two tasks a thread are under way at any time."""
@@ -144,6 +171,15 @@ class DaskCluster:
         plugin = _worker_plugin(self._run, pickled)
         self._client.register_plugin(plugin)
         yield from self._as_completed(Batches(jobs, self._threads()), plugin.token, limits)
+
+    def do(self, works: Sequence[Callable[[], T]]) -> list[T]:
+        """Beside each other, in the child processes of this computer; another's workers do not reach the folder."""
+        with ThreadPoolExecutor(self.hands) as threads:
+            try:
+                return list(threads.map(do_in_child, works))
+            except BaseException:
+                end_run(self._run)  # nobody waits for what the others are at
+                raise
 
     def _as_completed(self, batches: Batches, token: str, limits: Limits) -> Iterator[list[Outcome]]:
         from dask.distributed import as_completed
@@ -194,38 +230,6 @@ def _worker_plugin(run: str, shared: bytes) -> Any:
     return kind(run, shared)
 
 
-class Batches:
-    """Tubes in tasks of at least `_TASK_SECONDS`, by the time that tubes have taken so far; one a task until then."""
-
-    def __init__(self, jobs: Sequence[Job], threads: int) -> None:
-        self._jobs = jobs  # not copied: a job may be made only when its turn comes
-        self._threads = threads
-        self._next = 0
-        self._seconds, self._tubes = 0.0, 0
-
-    def took(self, outcomes: Sequence[Outcome]) -> None:
-        """Learn from what came back."""
-        self._seconds += sum(outcome.seconds for outcome in outcomes)
-        self._tubes += len(outcomes)
-
-    def __iter__(self) -> Iterator[list[Job]]:
-        return self
-
-    def __next__(self) -> list[Job]:
-        if self._next >= len(self._jobs):
-            raise StopIteration
-        left = len(self._jobs) - self._next
-        size = min(self._fitting(), max(1, left // (4 * self._threads)))  # at the end every thread shall have some
-        batch = list(self._jobs[self._next : self._next + size])
-        self._next += size
-        return batch
-
-    def _fitting(self) -> int:
-        if not self._tubes or not self._seconds:
-            return 1
-        return max(1, min(_MAX_BATCH, math.ceil(_TASK_SECONDS * self._tubes / self._seconds)))
-
-
 # Dask keeps the last thousand messages, and with them the fits of as many tubes.
 _FORGETFUL: dict[str, Any] = {"distributed.admin.low-level-log-length": 10}
 # What LocalCluster would set up for a person at a notebook, and nobody looks at here: the dashboard (whose plotting
@@ -270,7 +274,7 @@ def _local_cluster(run: str, workers: int, pipeline: str) -> Iterator[Engine]:
             cluster = SpecCluster(workers={0: worker}, scheduler=scheduler, silence_logs=logging.CRITICAL)
     with cluster, dask.config.set(_FRUGAL), Client(cluster, set_as_default=False) as client:
         try:
-            yield DaskCluster(client, run, f"{workers} processes on this computer, by Dask")
+            yield DaskCluster(client, run, f"{workers} processes on this computer, by Dask", workers)
         finally:
             end_run(run)  # also in the midst of their tubes: an orderly close would wait for those
 
@@ -280,6 +284,8 @@ def _existing_cluster(run: str, address: str) -> Iterator[Engine]:
     import dask
     from dask.distributed import Client
     from distributed.comm import CommClosedError
+
+    from treg_gating.run.address import check_address
 
     check_address(address, _CONNECT_SECONDS)
     try:
@@ -293,6 +299,7 @@ def _existing_cluster(run: str, address: str) -> Iterator[Engine]:
         try:
             yield DaskCluster(client, run, f"the Dask cluster at {address}, {n} workers at the start")
         finally:
+            end_run(run)  # here, where only outputs are made
             if client.status == "running":
                 with suppress(OSError, TimeoutError, CommClosedError):
                     client.run(end_run, run, on_error="ignore")

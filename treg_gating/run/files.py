@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from treg_gating.errors import RunStateError
 
-__all__ = ["DiskError", "all_or_none", "disk_errors", "replace_file", "write_bytes", "write_pieces"]
+__all__ = ["DiskError", "all_or_none", "disk_errors", "replace_file", "write_bytes", "write_json", "write_pieces"]
 
 
 class DiskError(RunStateError):
@@ -81,6 +83,11 @@ def all_or_none(folder: Path) -> Iterator[Path]:
 def write_bytes(path: Path, content: bytes) -> None:
     """Put `content` in place of the file in one step."""
     write_pieces(path, [content])
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a small JSON file that a person can read."""
+    write_bytes(path, (json.dumps(values, ensure_ascii=False, indent=2, sort_keys=True) + "\n").encode())
 
 
 def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:

@@ -17,9 +17,8 @@ from pathlib import Path
 
 from treg_gating.errors import InputError, TregGatingError
 from treg_gating.run.audit import now
-from treg_gating.run.files import disk_errors, replace_file
+from treg_gating.run.files import disk_errors, replace_file, write_json
 from treg_gating.run.keys import file_sha256
-from treg_gating.run.outputs import write_json
 
 __all__ = ["INDEX_NAME", "Intake", "Look"]
 

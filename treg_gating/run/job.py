@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pickle
 import time
 import traceback
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from treg_gating.samplesheet import Tube
 
 __all__ = [
     "PIPELINE",
+    "Errand",
     "Job",
     "Outcome",
     "Pipeline",
@@ -84,6 +86,27 @@ class Job:
     stage: str
     fit: Payload | None = None
     sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """Something else than a tube for a process to do.
+
+    Parameters
+    ----------
+    work : a pickled function that takes no argument, so that a fault in unpickling it is told like its own.
+    """
+
+    work: bytes
+
+    def run(self) -> tuple[Any, Exception | None]:
+        """What it gives, or what it raises, either of which can be pickled."""
+        try:
+            return pickle.loads(self.work)(), None  # noqa: S301 (from our own parent)
+        except TregGatingError as error:
+            return None, error
+        except Exception as error:  # noqa: BLE001 (told by the one who sent it)
+            return None, RuntimeError(f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
 
 
 @dataclass(frozen=True, slots=True)

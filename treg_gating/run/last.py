@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from treg_gating.errors import InputError, RunStateError
-from treg_gating.run.finish import record_of
 from treg_gating.run.ledger import LEDGER_NAME, Ledger
 from treg_gating.run.lock import folder_lock
 from treg_gating.run.plan import plan_in
 from treg_gating.run.record import RunRecord
+from treg_gating.run.whole_record import record_of
 from treg_gating.samplesheet import Tube
 from treg_gating.study import Study
 

@@ -40,8 +40,20 @@ class LedgerFile:
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         self.path = folder / LEDGER_NAME
         self._read_only = read_only
+        try:
+            self._open()
+        except BaseException:
+            self._close_what_is_open()  # a connection that nobody closes keeps others out
+            raise
+
+    def _close_what_is_open(self) -> None:
+        connection = getattr(self, "connection", None)
+        if connection is not None:
+            connection.close()
+
+    def _open(self) -> None:
         with self._errors():
-            if read_only:
+            if self._read_only:
                 # Immutable: SQLite makes no file of its own beside the ledger. A killed run left one to be read.
                 journal = self.path.with_name(f"{LEDGER_NAME}-wal")
                 mode = "mode=ro" if journal.is_file() and journal.stat().st_size else "immutable=1"
@@ -58,6 +70,17 @@ class LedgerFile:
         if not self._read_only:
             self._keep_head()
         self.connection.close()
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """Let other processes read the ledger, all of which is in the one file then; nothing is stored meanwhile."""
+        with self._errors():
+            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # which closing alone would not tell to fail
+            self.connection.close()
+        try:
+            yield
+        finally:
+            self._open()
 
     def _keep_head(self) -> None:
         """Leave the audit trail's head in a file of its own, so that a ledger cut short is seen."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from treg_gating.run.record import RunRecord
@@ -15,13 +14,8 @@ _SEEDS = {
 }
 
 
-def manifest_of(record: RunRecord, outputs: Mapping[str, str]) -> dict[str, Any]:
-    """Plain values of the manifest.
-
-    Parameters
-    ----------
-    outputs : digest by file name.
-    """
+def manifest_of(record: RunRecord) -> dict[str, Any]:
+    """Plain values of the manifest, the digests of the outputs apart."""
     settings = dict(record.settings)
     template = record.template
     return {
@@ -36,5 +30,4 @@ def manifest_of(record: RunRecord, outputs: Mapping[str, str]) -> dict[str, Any]
         "audit_head": settings.pop("audit_head", ""),
         "settings": settings,
         "inputs": [{"tube_id": tube.tube_id, "file": tube.file, "sha256": tube.sha256} for tube in record.tubes],
-        "outputs": dict(outputs),
     }

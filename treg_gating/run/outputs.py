@@ -22,7 +22,6 @@ __all__ = [
     "gate_rows",
     "population_rows",
     "write_endpoint",
-    "write_json",
     "write_tables",
 ]
 
@@ -102,11 +101,6 @@ class Tables:
         write_pieces(self._folder / "gates.csv", self._gates)
         replace_file(self._folder / "populations.parquet", self._populations.write)
         self.digests.update({name: _digest(self._folder / name) for name in ("gates.csv", "populations.parquet")})
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a small JSON file that a person can read."""
-    write_bytes(path, (json.dumps(values, ensure_ascii=False, indent=2, sort_keys=True) + "\n").encode())
 
 
 def csv_bytes(table: tuple[Column, ...], rows: Iterable[Row]) -> bytes:

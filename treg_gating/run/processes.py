@@ -7,15 +7,27 @@ program that will send it tubes, which imports for as long.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["LITTLE_MEMORY", "ONE_THREAD", "PIPELINE", "cores", "end_process", "spares", "start_process"]
+__all__ = [
+    "LITTLE_MEMORY",
+    "ONE_THREAD",
+    "PIPELINE",
+    "_LATER",
+    "cores",
+    "end_process",
+    "import_beside",
+    "spares",
+    "start_process",
+]
 
 PIPELINE = "treg_gating.pipeline"
 ONE_THREAD = dict.fromkeys(
@@ -80,6 +92,17 @@ def end_process(process: subprocess.Popen[bytes]) -> None:
         if pipe is not None:
             with contextlib.suppress(OSError):
                 pipe.close()
+
+
+def import_beside(names: Sequence[str]) -> None:
+    """Import modules in a thread, while this process waits for others."""
+
+    def all_of_them() -> None:
+        for name in names:
+            with contextlib.suppress(ImportError):  # who needs it will say so
+                importlib.import_module(name)
+
+    threading.Thread(target=all_of_them, daemon=True).start()
 
 
 @contextmanager

@@ -8,13 +8,14 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from treg_gating.errors import RunStateError
 from treg_gating.gating.template import GatingTemplate
 from treg_gating.pipeline import RunSettings
 from treg_gating.run.child import Limits
 from treg_gating.run.engine import open_engine
-from treg_gating.run.finish import Finished, Reports, finish_run, still_finished
+from treg_gating.run.finish import Finished, finish_run, still_finished
 from treg_gating.run.job import PIPELINE, Outcome, Shared
 from treg_gating.run.keys import code_version
 from treg_gating.run.ledger import Ledger
@@ -24,6 +25,9 @@ from treg_gating.run.progress import Progress, log_to
 from treg_gating.run.review_stage import ReviewStage, fitted_results
 from treg_gating.run.stored import RunRow
 from treg_gating.samplesheet import Tube
+
+if TYPE_CHECKING:
+    from treg_gating.run.output_parts import Reports
 
 __all__ = ["rerun"]
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from treg_gating.errors import InputError
+from treg_gating.run.files import write_json
 from treg_gating.run.intake import Intake
 from treg_gating.run.lock import FolderLockedError
-from treg_gating.run.outputs import write_json
 
 __all__ = ["STATUS_NAME", "Watch", "Work"]
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from treg_gating.run.child import Child, Limits
 from treg_gating.run.job import Job, Outcome
 
-__all__ = ["SharedPlugin", "begin_run", "end_run", "run_batch", "token_of"]
+__all__ = ["SharedPlugin", "begin_run", "do_in_child", "end_run", "run_batch", "token_of"]
+
+
+T = TypeVar("T")
 
 
 class _Children:
@@ -98,6 +101,12 @@ def end_run(run: str) -> None:
     if not _SHARED:
         _CHILDREN.end()
         _CHILDREN = _Children()
+
+
+def do_in_child(work: Callable[[], T]) -> T:
+    """Let a child process of this process call something that is no tube; errors as of :meth:`Child.do`."""
+    with _CHILDREN.one() as child:
+        return child.do(work)
 
 
 def run_batch(jobs: list[Job], run: str, token: str, limits: Limits) -> list[Outcome]:
