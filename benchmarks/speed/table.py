@@ -98,7 +98,8 @@ def _run_rows(runs: Mapping[str, Mapping[str, Any]]) -> str:
             "overhead %", "ledger s", "growth MB", "largest child MB")  # fmt: skip
     rows = (
         (name, *(f"{run[part]:.1f}" for part in _PARTS), f"{1e3 * run['wall'] / run['tubes']:.0f}",
-         f"{run['overhead_pct']:.1f}", f"{run['ledger']:.2f}", f"{run['growth_mb']:.0f}", f"{run.get('child_mb', float('nan')):.0f}")
+         f"{run['overhead_pct']:.1f}", f"{run['ledger']:.2f}", f"{run['growth_mb']:.0f}",
+         f"{run.get('child_mb', float('nan')):.0f}")
         for name, run in runs.items()
     )  # fmt: skip
     return _table(head, rows)
