@@ -111,35 +111,34 @@ def changes(template: GatingTemplate, walk: Walk, view: EventView, name: str) ->
     step, gate = template.step(name), walk.gates[name]
     assert isinstance(step, GateStep)  # noqa: S101 (it can move)
     moved = [_shifted(gate, sign) for sign in (-1, 1)]
+    rows = walk.rows.few(step.parent)
     if isinstance(gate.gate, Ellipse | HalfPlane):
-        down, up = _across(step, gate.gate, moved, walk, view)
-        return down, up
-    parent, before = walk.rows.mask(step.parent), walk.rows.mask(name)
+        rows = np.flatnonzero(walk.rows.mask(step.parent)) if rows is None else rows
+        before, *after = _on_levels(step, [gate.gate, *moved], rows, view)
+    elif rows is not None:
+        before, after = walk.rows.mask(name)[rows], [selected(other, step.sign, rows, view) for other in moved]
+    else:
+        before, after = walk.rows.mask(name), held_by_each(step, moved, walk.rows.mask(step.parent), view)
 
-    def change(after: Mask) -> Change:
-        other = np.flatnonzero(after != before)
-        left = before[other]
-        return other[~left], other[left]
+    def change(now: Mask) -> Change:
+        changed = np.flatnonzero(now != before)
+        left = before[changed]
+        events = changed if rows is None else rows[changed]
+        return events[~left], events[left]
 
-    down, up = (change(after) for after in held_by_each(step, moved, parent, view))
+    down, up = (change(now) for now in after)
     return down, up
 
 
-def _across(
-    step: GateStep, shape: Ellipse | HalfPlane, moved: Sequence[Gate], walk: Walk, view: EventView
-) -> list[Change]:
-    """The same for shapes that move along a level, which is found once for all of them, right to 10⁻⁶ gate units."""
-    rows = walk.rows[step.parent]
-    if rows is None:
-        rows = np.empty(0, np.intp)
-    levels = shape.levels(view.values(step.dims, rows))
-    before, found = levels >= shape.bound, []
-    for other in moved:
-        assert isinstance(other, Ellipse | HalfPlane)  # noqa: S101 (of the same kind)
-        changed = np.flatnonzero((levels >= other.bound) != before)
-        left = before[changed] == (step.sign == "+")
-        found.append((rows[changed[~left]], rows[changed[left]]))
-    return found
+def _on_levels(step: GateStep, shapes: Sequence[Gate], rows: Indices, view: EventView) -> list[Mask]:
+    """Which events are held by gates of one shape that differ in their bound: a level, found once for all of them.
+
+    It is right to 10⁻⁶ gate units.
+    """
+    values = view.values(step.dims, rows)
+    levels = shapes[0].levels(values)  # type: ignore[attr-defined]
+    inside = [levels >= shape.bound for shape in shapes]  # type: ignore[attr-defined]
+    return inside if step.sign == "+" else [~one & np.isfinite(levels) for one in inside]
 
 
 def _how_many(some: Indices, rows: Indices) -> int:

@@ -51,8 +51,12 @@ class Medians:
         self._few: dict[str, Indices] = {}
         self._many: dict[str, Mask] = {}
         for name in names:
-            if rows.count(name):
-                rows.sort_in(name, self._few, self._many)
+            if not rows.count(name):
+                continue
+            if (few := rows.few(name)) is not None:
+                self._few[name] = few
+            else:
+                self._many[name] = rows.mask(name)
 
     def of(self, column: Column) -> dict[str, float]:
         """By population, the median of what `column` gives for its events."""
@@ -77,7 +81,7 @@ class Medians:
         smallest = np.zeros(self._n_events, np.min_scalar_type(len(names)))
         for at, name in enumerate(names, 1):
             np.maximum(smallest, self._many[name].view(np.uint8) * smallest.dtype.type(at), out=smallest)
-        ends = np.cumsum(np.bincount(smallest, minlength=len(names) + 1))
+        ends = np.cumsum([np.count_nonzero(smallest == at) for at in range(len(names) + 1)])
         counts = {name: int(np.count_nonzero(mask)) for name, mask in self._many.items()}
         places: dict[str, slice | Mask] = {}
         for at, name in enumerate(names, 1):

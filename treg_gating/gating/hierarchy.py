@@ -19,7 +19,7 @@ from treg_gating.gating.landmarks import LANDMARKS, find_landmarks
 from treg_gating.gating.method import CohortMethod, Counted, FitContext
 from treg_gating.gating.results import FittedGate, GateStatus
 from treg_gating.gating.rows import Indices, PopulationRows
-from treg_gating.gating.selection import held, known_masks
+from treg_gating.gating.selection import held, known_masks, selected
 from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate, Rule
 from treg_gating.gating.view import EventView
 from treg_gating.threads import beside
@@ -255,7 +255,10 @@ def _select(step: GateStep, gate: FittedGate, walk: Walk, view: EventView) -> No
         reason = gate.reason if gate.gate is None else walk.why_not.get(step.parent, "")
         walk.why_not[step.population] = walk.why_not.get(step.parent) or f"{step.population}: {reason}"
         return
-    walk.rows.keep(step.population, held(step, gate.gate, walk.rows.mask(step.parent), view))
+    if (few := walk.rows.few(step.parent)) is not None:
+        walk.rows[step.population] = few[selected(gate.gate, step.sign, few, view)]
+    else:
+        walk.rows.keep(step.population, held(step, gate.gate, walk.rows.mask(step.parent), view))
 
 
 def _combine(step: CombineStep, walk: Walk) -> None:

@@ -71,15 +71,10 @@ class PopulationRows(MutableMapping[str, "Indices | None"]):
         """Set the events of a population to those of another."""
         self._kept[to] = self._kept[name]
 
-    def sort_in(self, name: str, few: dict[str, Indices], many: dict[str, Mask]) -> None:
-        """Put a population that is estimable among the small ones by its indices, or the large ones as a mask."""
+    def few(self, name: str) -> Indices | None:
+        """Indices of a small population; None where it is large, and kept as a mask, or not estimable."""
         kept = self._kept[name]
-        if kept is None:
-            return
-        if kept.dtype == np.bool_:
-            many[name] = kept  # type: ignore[assignment]
-        else:
-            few[name] = kept  # type: ignore[assignment]
+        return None if kept is None or kept.dtype == np.bool_ else kept  # type: ignore[return-value]
 
     def mask(self, name: str) -> Mask:
         """The same as a mask of shape (n_events,), not to be written to; nothing where it is not estimable."""
