@@ -60,7 +60,7 @@ def fit_sample(template: GatingTemplate, view: EventView, *, batch: str) -> Walk
         return _follow(step, step.chain, context, None)
 
     known = {step.population: gate for step in template.gate_steps if (gate := _blind_gate(step)) is not None}
-    return _walk(template, view, batch, decide, known_masks(template, known, view))
+    return _walk(template, view, batch, decide, known_masks(template, known, view), ahead=True)
 
 
 def _blind_gate(step: GateStep) -> Gate | None:
@@ -146,10 +146,20 @@ def _walk(
     batch: str,
     decide: Callable[[GateStep, Walk, Callable[[], FitContext]], FittedGate],
     known: Mapping[str, NDArray[np.bool_]],
+    *,
+    ahead: bool = False,
 ) -> Walk:
+    """Step by step. With `ahead` another thread decides over a step further on whose events are known already."""
     walk = Walk(rows=_first_rows(view))
     memo: dict[Any, Any] = {}
-    for step in template.steps:
+    early: dict[str, FittedGate] = {}
+
+    def decided(step: GateStep) -> FittedGate:
+        if walk.rows.count(step.fit_on) is None:
+            return _failed(step, walk.why_not.get(step.fit_on, ""), 0)
+        return decide(step, walk, partial(_context, step, view, walk, batch, memo))
+
+    for place, step in enumerate(template.steps):
         if isinstance(step, CombineStep):
             _combine(step, walk)
             continue
@@ -161,26 +171,43 @@ def _walk(
             )
             walk.rows.pass_on(step.parent, step.population)
             continue
-        gate = (
-            _failed(step, walk.why_not.get(step.fit_on, ""), 0)
-            if walk.rows.count(step.fit_on) is None
-            else decide(step, walk, partial(_context, step, view, walk, batch, memo))
-        )
-        walk.gates[step.population] = gate
-        if step.population in known:
-            walk.rows.keep(step.population, known[step.population])
-        else:
-            _select(step, gate, walk, view)
+        later = template.steps[place + 1 :] if ahead else ()
+        one = [s for s in later if isinstance(s, GateStep) and _may_be_early(s, walk, view, early)][:1]
+        with beside(partial(_try_early, decided), one) as others:
+            gate = early.get(step.population) or decided(step)
+            walk.gates[step.population] = gate
+            if step.population in known:
+                walk.rows.keep(step.population, known[step.population])
+            else:
+                _select(step, gate, walk, view)
+            early |= {found.population: found for found in others() if found is not None}
     return walk
+
+
+def _may_be_early(step: GateStep, walk: Walk, view: EventView, early: Mapping[str, FittedGate]) -> bool:
+    """Whether the events that a later gate is fitted on are known, and it tells the cohort nothing else."""
+    if step.population in early or step.fit_on not in walk.rows:
+        return False
+    tells = step.share == "landmark" or any(isinstance(rule.method, CohortMethod) for rule in step.chain)
+    return not tells and walk.rows.count(step.fit_on) is not None and view.measured.issuperset(step.dims)
+
+
+def _try_early(decided: Callable[[GateStep], FittedGate], step: GateStep) -> FittedGate | None:
+    try:
+        return decided(step)
+    except _TooEarlyError:
+        return None
+
+
+class _TooEarlyError(Exception):
+    """A method asks for the events of its step's parent, which are not known yet."""
 
 
 def _context(step: GateStep, view: EventView, walk: Walk, batch: str, memo: dict[Any, Any]) -> FitContext:
     """What a method may look at, of a population that is estimable."""
-    looks, inside = _Looks(view, walk.rows, step.fit_on), None
-    if step.fit_on != step.parent and walk.rows.count(step.parent) is not None:
-        inside = walk.rows.mask(step.parent)[looks.rows]
-    source, size = partial(looks.fetch, step.dims), walk.rows.count(step.fit_on)
-    return FitContext(step.dims, source, looks.fetch, None, batch, inside, memo, size, step.fit_on, looks)
+    looks, size = _Looks(view, walk.rows, step.fit_on, step.parent), walk.rows.count(step.fit_on)
+    source = partial(looks.fetch, step.dims)
+    return FitContext(step.dims, source, looks.fetch, None, batch, None, memo, size, step.fit_on, looks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,6 +217,7 @@ class _Looks:
     view: EventView
     populations: PopulationRows
     name: str
+    parent: str
 
     @cached_property
     def rows(self) -> Indices:
@@ -200,8 +228,15 @@ class _Looks:
     def fetch(self, names: Sequence[str]) -> NDArray[np.floating[Any]]:
         return self.view.values(names, self.rows)
 
-    def fetch_some(self, names: Sequence[str], some: NDArray[np.bool_] | slice) -> NDArray[np.floating[Any]]:
-        return self.view.values(names, self.rows[some])
+    def fetch_every(self, step: int, names: Sequence[str]) -> NDArray[np.floating[Any]]:
+        return self.view.values(names, self.rows[::step])
+
+    def fetch_inside(self, names: Sequence[str]) -> NDArray[np.floating[Any]]:
+        if self.parent not in self.populations:
+            raise _TooEarlyError
+        if self.parent == self.name or self.populations.count(self.parent) is None:
+            return self.fetch(names)
+        return self.view.values(names, self.rows[self.populations.mask(self.parent)[self.rows]])
 
     def counted(self, name: str) -> Counted:
         return self.view.counted(name, self.rows)

@@ -47,8 +47,11 @@ class Looks(Protocol):
     def measures(self, name: str) -> bool:
         """As :meth:`FitContext.measures`."""
 
-    def fetch_some(self, names: Sequence[str], some: NDArray[np.bool_] | slice) -> Events:
-        """Columns of some of the events."""
+    def fetch_every(self, step: int, names: Sequence[str]) -> Events:
+        """As :meth:`FitContext.fetch_every`."""
+
+    def fetch_inside(self, names: Sequence[str]) -> Events:
+        """As :meth:`FitContext.fetch_inside`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +67,7 @@ class FitContext:
         GateFitError where a name is not measured in this tube.
     model : what the cohort taught (cohort methods in pass 2), or None.
     inside : mask of shape (n,): which of these events are in the step's parent (all, unless the gate is fitted
-        on another population than its parent).
+        on another population than its parent); where there are `looks`, they know.
     base : name of the population these events are.
     looks : ways to what is asked of these events that do not fetch them; None where there are none.
     memo : shared by the steps of one tube, for what several of them would compute alike.
@@ -99,14 +102,13 @@ class FitContext:
 
     def fetch_every(self, step: int, names: Sequence[str]) -> Events:
         """As `fetch`, of every `step`-th event."""
-        return self._fetch_some(names, slice(None, None, step))
+        return self.fetch(names)[::step] if self.looks is None else self.looks.fetch_every(step, names)
 
     def fetch_inside(self, names: Sequence[str]) -> Events:
         """As `fetch`, of the events that are in the step's parent."""
-        return self.fetch(names) if self.inside is None else self._fetch_some(names, self.inside)
-
-    def _fetch_some(self, names: Sequence[str], some: NDArray[np.bool_] | slice) -> Events:
-        return self.fetch(names)[some] if self.looks is None else self.looks.fetch_some(names, some)
+        if self.looks is not None:
+            return self.looks.fetch_inside(names)
+        return self.fetch(names) if self.inside is None else self.fetch(names)[self.inside]
 
     def counted(self, name: str) -> Counted:
         """Finite values of a dimension, ascending, to within 2 · 10⁻⁴ gate units, and how many events have each."""

@@ -17,6 +17,7 @@ from treg_gating.gating.gates import Ellipse
 from treg_gating.gating.method import FitContext, MethodFit, argument
 from treg_gating.gating.mixture import expectation
 from treg_gating.gating.mixture_start import best_mixture
+from treg_gating.threads import beside
 
 __all__ = ["MixtureEllipse"]
 
@@ -64,12 +65,13 @@ class MixtureEllipse:
         if np.count_nonzero(finite) < self.minimum:
             msg = f"{np.count_nonzero(finite)} events; at least {self.minimum} are needed"
             raise GateFitError(msg)
-        centre, spread = _centre_and_spread(columns if finite.all() else columns[:, finite])
-        cell = _cells(columns, centre, spread)
-        binned = _binned(cell)
-        levels = list(accumulate(LEVELS, lambda finer, cells: merged(finer, cells * BIN), initial=binned))[:0:-1]
-        mixture = best_mixture(levels, self.components, self.nu, floor=BIN)
-        bright, how = self._bright(context)
+        with beside(self._bright, [context]) as seeds:
+            centre, spread = _centre_and_spread(columns if finite.all() else columns[:, finite])
+            cell = _cells(columns, centre, spread)
+            binned = _binned(cell)
+            levels = list(accumulate(LEVELS, lambda finer, cells: merged(finer, cells * BIN), initial=binned))[:0:-1]
+            mixture = best_mixture(levels, self.components, self.nu, floor=BIN)
+            ((bright, how),) = seeds()
         target = binned if bright is None else _binned(cell, bright)
         target = target if target.total >= 50 else binned
         k = _component_of(target, mixture.size, expectation(mixture, target.points)[0], mixture.scales, how)
