@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from treg_gating.gating import hierarchy
 from treg_gating.gating.consensus import Consensus, Member, learn_cohort
 from treg_gating.gating.gates import Interval
 from treg_gating.gating.hierarchy import EventView, Walk, apply_sample, fit_sample
+from treg_gating.gating.method import FitContext, MethodFit
+from treg_gating.gating.methods.tail import Tail
 from treg_gating.gating.results import FittedGate, GateStatus
 from treg_gating.gating.selection import selected
 from treg_gating.gating.settling import settle
@@ -42,6 +45,34 @@ def alone(template: GatingTemplate, view: EventView, batch: str = "1", cohort_of
 
 def counts(walk: Walk) -> dict[str, int | None]:
     return {name: None if rows is None else len(rows) for name, rows in walk.rows.items()}
+
+
+@pytest.mark.parametrize("b", [TWO_PEAKS, ONE_PEAK], ids=["found early", "asks for its parent"])
+def test_a_gate_fitted_beside_an_earlier_one_is_the_gate_fitted_in_its_turn(
+    make_template: Template, make_view: View, monkeypatch: pytest.MonkeyPatch, b: np.ndarray
+) -> None:
+    """Also where a fallback asks for the events of a parent that is not known yet."""
+    rows = "a,wide,A,+,valley,,own,", "b,a,B,+,valley,fit_on=wide,own,tail", "c,a,C,+,valley,fit_on=wide,shrink,"
+    template = make_template("wide,clean,A,+,fixed,low=-9,own,", *rows)
+    view = make_view(A=TWO_PEAKS, B=b, C=TWO_PEAKS[::-1])
+    asked: list[int] = []
+    fit = Tail.fit
+
+    def of_the_parent(tail: Tail, here: FitContext) -> MethodFit:
+        asked.append(len(here.fetch_inside(("B",))))
+        return fit(tail, here)
+
+    monkeypatch.setattr(Tail, "fit", of_the_parent)
+    monkeypatch.setattr("treg_gating.threads.THREADS", 2)
+    beside = fit_sample(template, view, batch="1")
+    order: list[str] = []
+    monkeypatch.setattr(hierarchy, "_may_be_early", lambda step, *_: order.append(step.population))  # None of them may
+    in_turn = fit_sample(template, view, batch="1")
+    assert order
+    assert beside.gates == in_turn.gates
+    assert list(beside.gates) == list(in_turn.gates)
+    assert counts(beside) == counts(in_turn)
+    assert asked == ([] if b is TWO_PEAKS else [1_000, 1_000])
 
 
 def test_signs_share_the_events_and_missing_values_belong_to_neither(make_template: Template, make_view: View) -> None:
