@@ -287,6 +287,20 @@ def test_a_file_that_changes_between_the_passes_is_refused(cohort: Cohort, small
     assert row.counts == ()
 
 
+def test_what_was_odd_in_a_file_is_told_although_pass_2_does_not_look_at_its_values_again(
+    cohort: Cohort, small: Sample, tmp_path: Path
+) -> None:
+    events = small.events.copy()
+    clock = [channel.is_time for channel in small.channels].index(True)
+    events[:, clock] = np.roll(events[:, clock], 99)
+    tube = raw_tube(tmp_path, replace(small, events=events))
+    fit = first_pass(tube, cohort.settings)
+    warnings = second_pass(tube, cohort.settings, cohort.gates, fit).warnings
+    assert any("W_TIME" in warning for warning in warnings), warnings
+    old = replace(fit, crc32="", summaries={name: fit.summaries[name] for name in fit.summaries if name != "warnings"})
+    assert second_pass(tube, cohort.settings, cohort.gates, old).warnings == warnings
+
+
 @pytest.mark.parametrize("known", ["crc32", "sha256"])
 def test_one_bit_that_changes_between_the_passes_is_seen(
     cohort: Cohort, small: Sample, tmp_path: Path, known: str

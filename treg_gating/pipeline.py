@@ -54,6 +54,7 @@ __all__ = [
 # Keys among a tube's summaries, beside those of the methods:
 OWN_MATRIX = "own matrix"  # the file's own spillover, where it was used
 QUALITY = "quality"  # what quality control found
+WARNINGS = "warnings"  # what was odd in the file
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +102,8 @@ def first_pass(tube: Tube, settings: RunSettings) -> SampleFit:
     """
     ready = prepare(tube, settings)
     walk = fit_sample(ready.template, ready.view, batch=tube.batch)
-    summaries: dict[str, Any] = {**walk.summaries, QUALITY: ready.quality}
+    warnings = [str(warning) for warning in ready.sample.warnings]
+    summaries: dict[str, Any] = {**walk.summaries, QUALITY: ready.quality, WARNINGS: warnings}
     if tube.role is Role.FMO:
         limits = axis_limits(ready.template)
         summaries[CONTROL_DENSITIES] = control_densities(ready.template, walk, ready.view, limits, tube.control_for)
@@ -146,7 +148,8 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
     ------
     TregGatingError : as in pass 1, and where the file is no longer the one that pass 1 read.
     """
-    ready = prepare(tube, settings, digest=not fit.crc32, quality=fit.summaries.get(QUALITY))
+    judged = bool(fit.crc32) and WARNINGS in fit.summaries
+    ready = prepare(tube, settings, digest=not fit.crc32, judged=judged, quality=fit.summaries.get(QUALITY))
     _refuse_changed(tube, ready.sample, fit)
     template = ready.template
 
@@ -174,7 +177,7 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
         compensation=ready.compensation,
         spillover=_plain(ready.spillover),
         transforms={marker: transform_to_dict(template.transforms[marker]) for marker in ready.panel.channel_of},
-        warnings=tuple(str(warning) for warning in ready.sample.warnings),
+        warnings=tuple(fit.summaries[WARNINGS] if judged else map(str, ready.sample.warnings)),
         counts=counts,
         gates=tuple(walk.gates[step.population] for step in template.steps),
         flags=ready.flags
@@ -221,16 +224,22 @@ def failed_result(tube: Tube, error: BaseException, stage: str) -> SampleResult:
 
 
 def prepare(
-    tube: Tube, settings: RunSettings, *, digest: bool = True, quality: QualityReport | None = None
+    tube: Tube,
+    settings: RunSettings,
+    *,
+    digest: bool = True,
+    judged: bool = False,
+    quality: QualityReport | None = None,
 ) -> Prepared:
     """Read a tube, find its markers, check its events and compensate them.
 
     Parameters
     ----------
     digest : whether the sha256 of the file is wanted beside its checksum.
+    judged : the same bytes were read before, and what was odd in them is known.
     quality : what quality control found in the same bytes, where they were looked at before.
     """
-    sample = read_fcs(tube.path, dataset=tube.dataset, digest=digest, checksum=True)
+    sample = read_fcs(tube.path, dataset=tube.dataset, digest=digest, checksum=True, judged=judged)
     template = settings.template.for_file(sample, tube.file)
     mapping = {} if template.imported else tube.markers  # imported gates name detectors, not markers
     panel = match_panel(template.panel, sample.channels, mapping, file=tube.file)

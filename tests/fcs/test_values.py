@@ -291,6 +291,21 @@ def test_scaled_in_its_place_as_by_hand(
     assert read(raw, digest=False, checksum=True).crc32 == f"{binascii.crc32(raw):08x}"
 
 
+@pytest.mark.parametrize("thread", [True, False])
+def test_bytes_that_were_judged_are_read_as_before_and_not_warned_of(
+    read: Read, build: Build, floats: np.ndarray, monkeypatch: pytest.MonkeyPatch, thread: bool
+) -> None:
+    """The checksum is of the file although Time is scaled in its place; the header is looked at all the same."""
+    monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", 400)
+    monkeypatch.setattr("treg_gating.fcs.digest.ALONE", 0 if thread else 1 << 30)
+    floats[50:100, -1] = floats[:50, -1]
+    raw = build(floats, tail=b"rubbish, rubbish")
+    first, again = (read(raw, digest=False, checksum=True, judged=judged) for judged in (False, True))
+    assert (codes(first), codes(again)) == ({"W_TIME", "W_GAP"}, {"W_GAP"})
+    assert again.crc32 == first.crc32 == f"{binascii.crc32(raw):08x}"
+    np.testing.assert_array_equal(again.events, first.events)
+
+
 def test_no_repeat_in_random_events(rng: np.random.Generator) -> None:
     repeats = Repeats(300_000, 16)
     repeats.add(0, rng.integers(0, 2**64, 300_000, dtype=np.uint64))

@@ -86,8 +86,15 @@ class Data:
         return [(row, scale) for row, scale in found if scale is not None]
 
 
-def decode_events(data: Data, wanted: Sequence[int], digest: Digest, inspection: Inspection) -> Array:
+def decode_events(
+    data: Data, wanted: Sequence[int], digest: Digest, inspection: Inspection, *, judged: bool = False
+) -> Array:
     """Read DATA, check it, scale it.
+
+    Parameters
+    ----------
+    judged : whether these bytes were found plausible before; then those that lie as this computer's floats are not
+        looked at again.
 
     Returns
     -------
@@ -100,7 +107,7 @@ def decode_events(data: Data, wanted: Sequence[int], digest: Digest, inspection:
     everything = list(wanted) == list(range(len(data.decoder.parameters)))
     with np.errstate(all="ignore"):
         if everything and data.decoder.native_floats and len(data.scales(wanted)) <= MOST_SCALED:
-            return _as_stored(data, wanted, digest, inspection)
+            return (_as_judged if judged else _as_stored)(data, wanted, digest, inspection)
         return _as_columns(data, wanted, digest, inspection)
 
 
@@ -134,6 +141,27 @@ def _as_stored(data: Data, wanted: Sequence[int], digest: Digest, inspection: In
         if digest.wanted:
             digest.feed(partial(_bytes_of, events[first:last], before((first, last))))
     checks.judge()
+    return events
+
+
+def _as_judged(data: Data, wanted: Sequence[int], digest: Digest, inspection: Inspection) -> Array:
+    """The same for bytes that were judged before: hashed from where they lie, and scaled there right behind it."""
+    kind = data.decoder.uniform
+    assert kind is not None  # noqa: S101 (of native floats)
+    events = leased_empty((data.layout.n_events, len(wanted)), kind)
+    scales = data.scales(wanted)
+
+    def hashed_and_scaled(chunk: Array) -> Iterator[memoryview]:
+        yield memoryview(chunk.data).cast("B")
+        with np.errstate(all="ignore"):
+            for row, scale in scales:
+                chunk[:, row] = scale(chunk[:, row])
+
+    for span in data.chunks():
+        chunk = events[slice(*span)]
+        data.fill(*span, memoryview(chunk.data).cast("B"), inspection)
+        digest.feed(partial(hashed_and_scaled, chunk))
+    digest.settle()
     return events
 
 

@@ -78,9 +78,14 @@ class Digest:
             self._crc = binascii.crc_hqx(raw[low:high], self._crc)
         self._position += len(raw)
 
+    def settle(self) -> None:
+        """Return when all that was fed is hashed, so that its memory may be written to."""
+        for done in self._fed:
+            done.result()  # a piece that failed would leave a hash of something else
+
     def crc(self) -> int:
         """The CRC of what was fed."""
-        self._await()
+        self.settle()
         return self._crc
 
     def sha256(self) -> str | Future[str]:
@@ -92,13 +97,9 @@ class Digest:
         return self._checksum() if self._thread is None else self._thread.submit(self._checksum)
 
     def _hexdigest(self) -> str:
-        self._await()
+        self.settle()
         return self._sha.hexdigest() if self._sha is not None else ""
 
     def _checksum(self) -> str:
-        self._await()
+        self.settle()
         return "" if self._crc32 is None else f"{self._crc32:08x}"
-
-    def _await(self) -> None:
-        for done in self._fed:
-            done.result()  # a piece that failed would leave a hash of something else

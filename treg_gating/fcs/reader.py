@@ -119,6 +119,7 @@ def read_fcs(
     max_bytes: int = DEFAULT_MAX_BYTES,
     digest: bool = True,
     checksum: bool = False,
+    judged: bool = False,
     ignore_spillover: bool = False,
     ascii: bool = False,
 ) -> Sample:
@@ -131,6 +132,8 @@ def read_fcs(
     channels : decode only these ($PnN), in this order; all by default. Memory is that of these columns.
     max_bytes : refuse larger files.
     digest : compute the sha256 of the file from the bytes that are parsed. checksum : compute its CRC-32.
+    judged : the bytes were read and found plausible before, as the caller sees by the checksum. The values of a float
+        file in this computer's byte order are not looked at again, nor warned of.
     ignore_spillover : do not read the file's matrix (a warning says so).
     ascii : read numbers written as text ($DATATYPE A, deprecated since FCS 3.1) too; refused without it.
 
@@ -160,7 +163,7 @@ def read_fcs(
             if found.parameters[0].kind == "A":
                 events = decode_text(data, wanted, check, inspection)
             else:
-                events = decode_events(data, wanted, check, inspection)
+                events = decode_events(data, wanted, check, inspection, judged=judged)
             _feed(source, begin + found.layout.size, source.size, check, inspection)
             source.check_unchanged(inspection)
             if stated is not None and stated != check.crc():
