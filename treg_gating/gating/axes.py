@@ -29,6 +29,7 @@ CELLS = 256  # of a screen, along each dimension; the first and the last lie out
 CHUNK = 1 << 16  # events; what is made of them stays in the processor's cache, and numpy's own time hardly counts
 DOUBT = 1e-5  # gate units; more than a value from a table may err
 FEW = 20_000  # events that are not worth a screen
+FEW_EDGES = 4
 _OUTSIDE, _INSIDE, _ASK = 0, 1, 2
 
 
@@ -97,13 +98,18 @@ def mask_of(gate: Gate, axes: Mapping[str, Axis], rows: Indices, of: int | None 
         mask = axes[gate.dims[0]].within(rows, gate.low, gate.high)
     elif isinstance(gate, Rectangle):
         mask = _in_rectangle(gate, axes, rows)
-    elif isinstance(gate, Polygon) and (len(rows) if of is None else of) > FEW:
+    elif isinstance(gate, Polygon) and (len(rows) if of is None else of) > FEW and not _is_plain(gate, axes):
         mask = _in_polygon(gate, axes, rows)
     elif isinstance(gate, HalfPlane):
         mask = _beyond_line(gate, axes, rows)
     if mask is None:
         mask = gate.contains(_stacked([_exact(axes[name], rows) for name in gate.dims]))
     return mask
+
+
+def _is_plain(gate: Polygon, axes: Mapping[str, Axis]) -> bool:
+    """Whether a polygon is asked itself as soon as a screen is: few edges, and nothing to transform."""
+    return len(gate.vertices) <= FEW_EDGES and all(isinstance(axes[name].transform, Linear) for name in gate.dims)
 
 
 def _exact(axis: Axis, rows: Indices) -> NDArray[np.floating[Any]]:

@@ -238,8 +238,8 @@ class _Looks:
             return self.fetch(names)
         return self.view.values(names, self.rows[self.populations.mask(self.parent)[self.rows]])
 
-    def counted(self, name: str) -> Counted:
-        return self.view.counted(name, self.rows)
+    def counted(self, name: str, step: int) -> Counted:
+        return self.view.counted(name, self.rows[::step])
 
     def measures(self, name: str) -> bool:
         return name in self.view.measured

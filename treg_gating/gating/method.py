@@ -41,7 +41,7 @@ Counted = tuple[NDArray[np.float64], NDArray[np.int64]]  # values, and events th
 class Looks(Protocol):
     """Quick looks at the events that a gate is fitted on; each tells what it can be told from a table."""
 
-    def counted(self, name: str) -> Counted:
+    def counted(self, name: str, step: int) -> Counted:
         """As :meth:`FitContext.counted`."""
 
     def measures(self, name: str) -> bool:
@@ -110,11 +110,14 @@ class FitContext:
             return self.looks.fetch_inside(names)
         return self.fetch(names) if self.inside is None else self.fetch(names)[self.inside]
 
-    def counted(self, name: str) -> Counted:
-        """Finite values of a dimension, ascending, to within 2 · 10⁻⁴ gate units, and how many events have each."""
+    def counted(self, name: str, step: int = 1) -> Counted:
+        """Finite values of a dimension, ascending, to within 2 · 10⁻⁴ gate units, and how many events have each.
+
+        Of every `step`-th event.
+        """
         if self.looks is not None:
-            return self.looks.counted(name)
-        values = np.sort(self.fetch((name,))[:, 0].astype(np.float64))
+            return self.looks.counted(name, step)
+        values = np.sort(self.fetch((name,))[::step, 0].astype(np.float64))
         values = values[np.isfinite(values)]
         return values, np.ones(len(values), np.int64)
 

@@ -95,15 +95,13 @@ class MixtureEllipse:
             return None, "density"
         if not context.measures(self.seed):
             return None, f"density ({self.seed} is not stained)"
-        values = context.fetch_every(context.every, (self.seed,))[:, 0].astype(np.float64)
-        known = np.sort(values[np.isfinite(values)])
-        density = estimate_density(known, np.ones(len(known), np.int64), minimum=self.minimum)
+        density = estimate_density(*context.counted(self.seed, context.every), minimum=self.minimum)
         peaks = find_peaks(density.smoothed, 0.05)
         if len(peaks) < 2:
             return None, f"density ({self.seed} shows one peak)"
         left, right = peaks[-2].index, peaks[-1].index
         cut = density.centres[left + int(np.argmin(density.smoothed[left : right + 1]))]
-        return values >= cut, f"{self.seed}-bright events"
+        return context.fetch_every(context.every, (self.seed,))[:, 0] >= cut, f"{self.seed}-bright events"
 
 
 def _centre_and_spread(columns: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

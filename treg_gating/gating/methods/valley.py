@@ -57,7 +57,7 @@ class Valley:
 
     def fit(self, context: FitContext) -> MethodFit:
         """Interval [cut, ∞) on the step's dimension; GateFitError where no valley is acceptable."""
-        density = estimate_density(*context.counted(context.dims[0]), adjust=self.adjust)
+        density = estimate_density(*context.counted(context.dims[0], context.every), adjust=self.adjust)
         left, right, at, dip = self._best(density)
         cuts = _bootstrap(density, left, right)
         error = float(cuts.std()) if cuts.size else 0.0
