@@ -89,8 +89,21 @@ def picture_gate(
 ) -> GatePicture:
     """Density of one gate's parent; as :func:`picture_gates`."""
     low, high = zip(*(limits[name] for name in step.dims), strict=True)
-    counts = _histogram(view, step.dims, walk.rows.mask(step.parent), low, high)
+    few = walk.rows.few(step.parent)
+    if few is None:
+        counts = _histogram(view, step.dims, walk.rows.mask(step.parent), low, high)
+    else:
+        counts = _histogram_of_few(view, step.dims, few, low, high)
     return GatePicture(step.population, step.parent, step.dims, low, high, counts, control)
+
+
+def _histogram_of_few(
+    view: EventView, dims: Sequence[str], rows: NDArray[np.intp], low: Sequence[float], high: Sequence[float]
+) -> NDArray[np.uint32]:
+    shape = (PICTURE_BINS[len(dims)],) * len(dims)
+    cells = int(np.prod(shape))
+    numbers = view.placed(dims, rows, low, high, shape)
+    return np.bincount(numbers, minlength=cells)[:cells].astype(np.uint32).reshape(shape)
 
 
 def _histogram(

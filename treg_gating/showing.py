@@ -64,9 +64,10 @@ class Showing:
         self._seen.update(unseen)
         medians = Medians(self._template, walk.rows, unseen)
         return [
+            # The longest first, so that no thread waits long for another at the end.
+            *(partial(self._move, name, walk) for name in moving if name not in self._changes),
             *(partial(self._find_medians, marker, medians) for marker in self._linear if unseen),
             *(partial(self._draw, step, walk) for step in drawn if step.population not in self._pictures),
-            *(partial(self._move, name, walk) for name in moving if name not in self._changes),
         ]
 
     def complete(self, walk: Walk) -> None:

@@ -106,13 +106,13 @@ def balanced_threshold(values: Array, posterior: Array, expected: float) -> tupl
         raise GateFitError(msg)
     expected = min(expected, float(len(values)))
     lost = expected - float(posterior.sum())  # of the population, but not in the parent
-    ones = np.ones(len(values))
-    order = np.argsort(-values, kind="stable")
-    cut = _cut(values[order], np.cumsum(ones), expected)
+    descending = -np.sort(-values)
+    cut = _cut(descending, np.arange(1.0, len(values) + 1), expected)
     # The sampling error is found on a histogram, so that its cost does not grow with the tube.
-    edges = np.linspace(values.min(), values.max() + 1e-9, ERROR_BINS + 1)
-    counts, wanted = (np.histogram(values, edges, weights=weights)[0] for weights in (ones, posterior))
-    _, error = _balance((edges[:-1] + edges[1:]) / 2, counts, wanted, lost)
+    ends = (float(descending[-1]), float(descending[0]) + 1e-9)
+    counts, edges = np.histogram(values, ERROR_BINS, ends)
+    wanted, _ = np.histogram(values, ERROR_BINS, ends, weights=posterior)
+    _, error = _balance((edges[:-1] + edges[1:]) / 2, counts.astype(np.float64), wanted, lost)
     return cut, error
 
 
@@ -123,7 +123,8 @@ def _balance(values: Array, counts: Array, wanted: Array, lost: float = 0.0) -> 
     rng = np.random.default_rng(int(counts.sum()))
     draws = rng.poisson(counts, (BOOTSTRAPS, len(counts))).astype(np.float64)
     share = np.divide(wanted, counts, out=np.zeros_like(wanted), where=counts > 0)
-    cuts = [_cut(sorted_values, np.cumsum(draw), float(draw @ share) + lost) for draw in draws]
+    taken = np.cumsum(draws, axis=1)
+    cuts = [_cut(sorted_values, up_to, float(draw @ share) + lost) for draw, up_to in zip(draws, taken, strict=True)]
     return cut, float(np.std(cuts))
 
 
