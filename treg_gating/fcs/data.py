@@ -145,23 +145,22 @@ def _as_stored(data: Data, wanted: Sequence[int], digest: Digest, inspection: In
 
 
 def _as_judged(data: Data, wanted: Sequence[int], digest: Digest, inspection: Inspection) -> Array:
-    """The same for bytes that were judged before: hashed from where they lie, and scaled there right behind it."""
+    """The same for bytes that were judged before: hashed from where they lie, and scaled there when they are."""
     kind = data.decoder.uniform
     assert kind is not None  # noqa: S101 (of native floats)
     events = leased_empty((data.layout.n_events, len(wanted)), kind)
-    scales = data.scales(wanted)
-
-    def hashed_and_scaled(chunk: Array) -> Iterator[memoryview]:
-        yield memoryview(chunk.data).cast("B")
+    scales, fed = data.scales(wanted), []
+    for span in data.chunks():
+        chunk = events[slice(*span)]
+        view = memoryview(chunk.data).cast("B")
+        data.fill(*span, view, inspection)
+        fed.append((chunk, digest.feed(view)))
+    for chunk, hashed in fed:
+        if hashed is not None:
+            hashed.result()
         with np.errstate(all="ignore"):
             for row, scale in scales:
                 chunk[:, row] = scale(chunk[:, row])
-
-    for span in data.chunks():
-        chunk = events[slice(*span)]
-        data.fill(*span, memoryview(chunk.data).cast("B"), inspection)
-        digest.feed(partial(hashed_and_scaled, chunk))
-    digest.settle()
     return events
 
 

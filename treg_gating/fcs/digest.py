@@ -49,19 +49,24 @@ class Digest:
         if self._thread is not None:  # an error kept by the caller keeps no thread alive
             self._thread.shutdown(wait=False, cancel_futures=kind is not None)
 
-    def feed(self, piece: Piece | Callable[[], Iterable[Piece]], waiting: int | None = None) -> None:
+    def feed(self, piece: Piece | Callable[[], Iterable[Piece]], waiting: int | None = None) -> Future[None] | None:
         """Take the next bytes of the file, or what will give them, one part after the other.
 
         Parameters
         ----------
         waiting : return when at most so many pieces still wait; for callers that use a buffer again.
+
+        Returns
+        -------
+        What is done when these bytes are hashed and their memory may be written to; None where that is now.
         """
         if self._thread is None:
             self._update(piece)
-            return
+            return None
         self._fed.append(self._thread.submit(self._update, piece))
         if waiting is not None and len(self._fed) > waiting:
             self._fed[-1 - waiting].result()
+        return self._fed[-1]
 
     def _update(self, piece: Piece | Callable[[], Iterable[Piece]]) -> None:
         for raw in piece() if callable(piece) else (piece,):
@@ -78,14 +83,9 @@ class Digest:
             self._crc = binascii.crc_hqx(raw[low:high], self._crc)
         self._position += len(raw)
 
-    def settle(self) -> None:
-        """Return when all that was fed is hashed, so that its memory may be written to."""
-        for done in self._fed:
-            done.result()  # a piece that failed would leave a hash of something else
-
     def crc(self) -> int:
         """The CRC of what was fed."""
-        self.settle()
+        self._await()
         return self._crc
 
     def sha256(self) -> str | Future[str]:
@@ -97,9 +97,13 @@ class Digest:
         return self._checksum() if self._thread is None else self._thread.submit(self._checksum)
 
     def _hexdigest(self) -> str:
-        self.settle()
+        self._await()
         return self._sha.hexdigest() if self._sha is not None else ""
 
     def _checksum(self) -> str:
-        self.settle()
+        self._await()
         return "" if self._crc32 is None else f"{self._crc32:08x}"
+
+    def _await(self) -> None:
+        for done in self._fed:
+            done.result()  # a piece that failed would leave a hash of something else
