@@ -50,9 +50,8 @@ class Medians:
         self._n_events = rows.n_events
         self._few: dict[str, Indices] = {}
         self._many: dict[str, Mask] = {}
-        for name in names:
-            if not rows.count(name):
-                continue
+        self._counts = {name: n for name in names if (n := rows.count(name))}
+        for name in self._counts:
             if (few := rows.few(name)) is not None:
                 self._few[name] = few
             else:
@@ -82,14 +81,13 @@ class Medians:
         for at, name in enumerate(names, 1):
             np.maximum(smallest, self._many[name].view(np.uint8) * smallest.dtype.type(at), out=smallest)
         ends = np.cumsum([np.count_nonzero(smallest == at) for at in range(len(names) + 1)])
-        counts = {name: int(np.count_nonzero(mask)) for name, mask in self._many.items()}
         places: dict[str, slice | Mask] = {}
         for at, name in enumerate(names, 1):
             last = at + len(set(_downwards(name, parents)).intersection(names)) - 1
             piece = slice(int(ends[at - 1]), int(ends[last]))
-            places[name] = piece if piece.stop - piece.start == counts[name] else self._many[name]
+            places[name] = piece if piece.stop - piece.start == self._counts[name] else self._many[name]
         order = np.argsort(smallest, kind="stable")
-        return order, sorted(places.items(), key=lambda one: counts[one[0]])
+        return order, sorted(places.items(), key=lambda one: self._counts[one[0]])
 
 
 def _downwards(population: str, parents: Mapping[str, str]) -> list[str]:

@@ -29,6 +29,7 @@ class PopulationRows(MutableMapping[str, "Indices | None"]):
     def __init__(self, n_events: int, masks: Mapping[str, Mask] | None = None) -> None:
         self.n_events = n_events
         self._kept: dict[str, Mask | Indices | None] = dict(masks or {})
+        self._counts: dict[str, int] = {}  # of masks
         self._last: tuple[Mask, Indices] | None = None  # a gate is fitted, then asked
 
     def __getitem__(self, name: str) -> Indices | None:
@@ -43,7 +44,7 @@ class PopulationRows(MutableMapping[str, "Indices | None"]):
 
     def __setitem__(self, name: str, rows: Indices | None) -> None:
         if rows is None or len(rows) <= FEW * self.n_events:
-            self._kept[name] = rows
+            self._set(name, rows)
         else:
             mask = np.zeros(self.n_events, np.bool_)
             mask[rows] = True
@@ -52,6 +53,7 @@ class PopulationRows(MutableMapping[str, "Indices | None"]):
 
     def __delitem__(self, name: str) -> None:
         del self._kept[name]
+        self._counts.pop(name, None)
 
     def __contains__(self, name: object) -> bool:
         return name in self._kept  # without making its indices
@@ -64,12 +66,19 @@ class PopulationRows(MutableMapping[str, "Indices | None"]):
 
     def keep(self, name: str, mask: Mask) -> None:
         """Set the events of a population, which a mask of shape (n_events,) tells."""
-        few = np.count_nonzero(mask) <= FEW * self.n_events
-        self._kept[name] = np.flatnonzero(mask) if few else mask
+        n = int(np.count_nonzero(mask))
+        few = n <= FEW * self.n_events
+        self._set(name, np.flatnonzero(mask) if few else mask)
+        if not few:
+            self._counts[name] = n
+
+    def _set(self, name: str, kept: Mask | Indices | None) -> None:
+        self._kept[name] = kept
+        self._counts.pop(name, None)
 
     def pass_on(self, name: str, to: str) -> None:
         """Set the events of a population to those of another."""
-        self._kept[to] = self._kept[name]
+        self._set(to, self._kept[name])
 
     def few(self, name: str) -> Indices | None:
         """Indices of a small population; None where it is large, and kept as a mask, or not estimable."""
@@ -91,4 +100,8 @@ class PopulationRows(MutableMapping[str, "Indices | None"]):
         kept = self._kept[name]
         if kept is None:
             return None
-        return int(np.count_nonzero(kept)) if kept.dtype == np.bool_ else len(kept)
+        if kept.dtype != np.bool_:
+            return len(kept)
+        if name not in self._counts:
+            self._counts[name] = int(np.count_nonzero(kept))
+        return self._counts[name]
