@@ -5,6 +5,7 @@ Shortcuts that give the same answer (thresholds instead of transforms, screens o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,8 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 def go_the_long_way() -> None:
     """For this process from now on: what is fitted sees every event, every bin and the exact scale."""
     _replace(Axis, near=Axis.values)  # the scale itself, not a table
-    _replace(aligned_mixture, merged=_as_it_is, SETTLED=1e-5, probability=_probability)  # all bins, double precision
+    _replace(aligned_mixture, merged=_as_it_is, SETTLED=1e-5)  # all bins
+    _replace(aligned_mixture, probability=_probability, probabilities=_probabilities)  # in double precision
     _replace(mixture_ellipse, merged=_as_it_is)  # all starts on all bins
     _replace(method, ENOUGH=1 << 62)  # every event of a large tube
     _replace(singlets, _cells=lambda area, ratio: (1 / area, ratio, np.ones(len(area))))  # every event
@@ -42,3 +44,7 @@ def _as_it_is(data: Binned, width: float) -> Binned:
 
 def _probability(mixture: Mixture, wanted: np.ndarray[Any, np.dtype[np.bool_]], points: Array) -> Array:
     return np.asarray(expectation(mixture, points)[0][:, wanted].sum(axis=1))
+
+
+def _probabilities(mixtures: Sequence[tuple[Mixture, np.ndarray[Any, np.dtype[np.bool_]]]], points: Array) -> Array:
+    return np.array([_probability(mixture, wanted, points) for mixture, wanted in mixtures])
