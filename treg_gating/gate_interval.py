@@ -18,6 +18,8 @@ __all__ = ["Changes", "changes", "gate_interval", "moving_gates"]
 
 Indices = NDArray[np.intp]
 Mask = NDArray[np.bool_]
+TOGETHER = 1 << 16  # events; what is made of them stays in the processor's cache
+
 Change = tuple[Indices, Indices]
 Changes = tuple[Change, Change]
 
@@ -135,10 +137,15 @@ def _on_levels(step: GateStep, shapes: Sequence[Gate], rows: Indices, view: Even
 
     It is right to 10⁻⁶ gate units.
     """
-    values = view.values(step.dims, rows)
-    levels = shapes[0].levels(values)  # type: ignore[attr-defined]
-    inside = [levels >= shape.bound for shape in shapes]  # type: ignore[attr-defined]
-    return inside if step.sign == "+" else [~one & np.isfinite(levels) for one in inside]
+    inside = np.empty((len(shapes), len(rows)), np.bool_)
+    for first in range(0, len(rows), TOGETHER):
+        part = slice(first, first + TOGETHER)
+        levels = shapes[0].levels(view.values(step.dims, rows[part]))  # type: ignore[attr-defined]
+        for held, shape in zip(inside, shapes, strict=True):
+            held[part] = levels >= shape.bound  # type: ignore[attr-defined]
+            if step.sign == "-":
+                held[part] = ~held[part] & np.isfinite(levels)
+    return list(inside)
 
 
 def _how_many(some: Indices, rows: Indices) -> int:

@@ -48,6 +48,7 @@ class Medians:
     def __init__(self, template: GatingTemplate, rows: PopulationRows, names: Collection[str]) -> None:
         self._template = template
         self._n_events = rows.n_events
+        self._rooms: list[NDArray[np.floating[Any]]] = []  # memory that is used again; list's methods are atomic
         self._few: dict[str, Indices] = {}
         self._many: dict[str, Mask] = {}
         self._counts = {name: n for name in names if (n := rows.count(name))}
@@ -63,10 +64,19 @@ class Medians:
         if not self._many:
             return found
         order, places = self._nested
-        values = column(np.arange(self._n_events))
-        nested = values.take(order)
+        values = column(self._everything)
+        nested = self._rooms.pop() if self._rooms else np.empty_like(values)
+        if nested.dtype != values.dtype:
+            nested = np.empty_like(values)
+        np.take(values, order, out=nested, mode="clip")  # all are within bounds; to raise would take a copy
         # To find its median puts a piece in disorder; the pieces that it holds were asked before.
-        return found | {name: _median(nested[at] if isinstance(at, slice) else values[at]) for name, at in places}
+        found |= {name: _median(nested[at] if isinstance(at, slice) else values[at]) for name, at in places}
+        self._rooms.append(nested)
+        return found
+
+    @cached_property
+    def _everything(self) -> Indices:
+        return np.arange(self._n_events)
 
     @cached_property
     def _nested(self) -> tuple[Indices, list[tuple[str, slice | Mask]]]:
