@@ -105,15 +105,14 @@ def counted(
         return points, np.ones(len(points), np.int64)
 
     def count(some: NDArray[np.intp]) -> NDArray[np.int64]:
-        by_key = np.zeros(1 << KEY_BITS, np.int64)
-        for begin in range(0, len(some), MANY):
-            keys = keys_of(np.ascontiguousarray(column(some[begin : begin + MANY])))
-            by_key += np.bincount(keys, minlength=len(by_key))
-        return by_key
+        return np.bincount(keys_of(np.ascontiguousarray(column(some))), minlength=1 << KEY_BITS)
 
-    by_key = np.add(*side_by_side(count, np.array_split(rows, 2)))
+    by_key = count(rows[:MANY])
+    for begin in range(MANY, len(rows), 2 * MANY):  # two tables at once, and not more: they are large
+        for table in side_by_side(count, np.array_split(rows[begin : begin + 2 * MANY], 2)):
+            by_key += table
     half = 1 << (KEY_BITS - 1)  # behind it come the negative numbers, from zero downwards
-    known = np.flatnonzero(by_key)
+    known = np.flatnonzero(by_key != 0)
     known = np.concatenate([known[known >= half][::-1], known[known < half]])
     middles = _key_middles(transform)[known]
     finite = np.isfinite(middles)
