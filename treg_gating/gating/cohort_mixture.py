@@ -26,6 +26,7 @@ LEAST_DISPLACEMENT = 1.7  # spreads, mean over the markers
 NEAREST_SHARE = {2: 0.75, 3: 0.6}  # by markers: of the average displacement of the components that are far
 LEAST_NU = 3.0  # a t distribution's standard deviation is near infinite below
 EVENTS_PER_TUBE = 20_000  # a tube counts at most as much as this many events
+SHOWN_TUBES = 8  # whose events are given back as they are, to draw a line on
 
 
 def learn_mixture(
@@ -51,12 +52,15 @@ def learn_mixture(
 
     Returns
     -------
-    The mixtures in the cohort's common position; the pooled events there; the range of the population's share over
-    the middle of the starts, as a fraction of the median (how far the answer depends on the start).
+    The mixtures in the cohort's common position; events of up to eight tubes there, not merged; the range of the
+    population's share over the middle of the starts, as a fraction of the median (how far the answer depends on the
+    start).
     """
     shifts = _aligned(tubes, components=components, nu=nu, tie=tie, width=width, loose=loose, signs=signs)
     fine = bounded(_pooled(tubes, shifts), FINE_CELLS, width)
     coarse = bounded(fine, min(COARSE_CELLS, len(fine.counts) // 2), width)
+    some = np.unique(np.linspace(0, len(tubes) - 1, SHOWN_TUBES).round().astype(np.intp))
+    shown = _pooled([tubes[at] for at in some], shifts[some])
 
     def fitted(data: Binned, start: Mixture, iterations: int) -> Mixture:
         return fit_mixture(data, start, floor=width / 2, tie=tie, iterations=iterations, tolerance=SETTLED)
@@ -68,14 +72,14 @@ def learn_mixture(
     order = np.argsort(shares, kind="stable")
     order = order[shares[order] > 0]
     if not len(order):
-        return (found[0],), fine, 0.0
+        return (found[0],), shown, 0.0
     middle = len(order) - 1
     kept = sorted({int(order[round(middle * place)]) for place in MEMBERS}, key=lambda at: float(shares[at]))
     low, high = (shares[order[round(middle * place)]] for place in (MEMBERS[1], MEMBERS[-2]))
     spread = float((high - low) / np.median(shares[order]))
     final = [fitted(fine, found[at], FINE_STEPS) for at in kept]
     members = tuple(mixture for mixture in final if name_components(mixture, signs).any())
-    return members or (found[order[middle // 2]],), fine, spread
+    return members or (found[order[middle // 2]],), shown, spread
 
 
 def _aligned(
