@@ -7,7 +7,14 @@ import pytest
 
 from treg_gating.errors import GateFitError
 from treg_gating.gating.bins import Binned
-from treg_gating.gating.boundary import balanced_line, balanced_threshold, best_boundary
+from treg_gating.gating.boundary import (
+    Boundary,
+    _by_trend,
+    balanced_line,
+    balanced_threshold,
+    best_boundary,
+    generous_line,
+)
 
 VALUES = np.arange(10, dtype=float)  # 0 to 9
 TOP_THREE = (VALUES >= 7).astype(float)
@@ -51,3 +58,29 @@ def test_best_line_separates_what_can_be_separated() -> None:
     assert best.f1 > 0.99
     assert inside[900:].mean() > 0.98
     assert best.normal[0] > 0 > best.normal[1]
+
+
+def test_generous_line_keeps_the_share_asked_for() -> None:
+    """For 90 % of a normal population the cut lies 1.2816 SD below its middle, give or take √(p q / n) / density."""
+    rng = np.random.default_rng(5)
+    points = np.concatenate([rng.normal([0.2, 0.5], 0.05, (5000, 2)), rng.normal([0.6, 0.5], 0.05, (1000, 2))])
+    wanted = np.repeat([0.0, 1.0], [5000, 1000])
+    normal = np.array([1.0, 0.0])
+    offset, error = generous_line(Binned(points, np.ones(6000)), wanted, normal, 0.9)
+    assert ((points[:, 0] >= offset) & (wanted > 0)).sum() == pytest.approx(900, abs=2)
+    assert error == pytest.approx(np.sqrt(0.9 * 0.1 / 1000) * 0.05 / 0.17550, rel=0.2)
+    assert abs(offset - (0.6 - 1.2816 * 0.05)) < 4 * error
+    with pytest.raises(GateFitError, match="no event of the population"):
+        generous_line(Binned(points, np.ones(6000)), np.zeros(6000), normal, 0.9)
+
+
+def test_of_lines_as_good_the_least_generous_is_taken() -> None:
+    def lines(*f1: float) -> list[Boundary]:
+        return [Boundary((1.0, 0.0), 0.0, recall, value) for recall, value in zip((0.9, 0.95, 0.99), f1, strict=True)]
+
+    assert _by_trend([lines(0.80, 0.849, 0.850)] * 5).recall == 0.95
+    assert _by_trend([lines(0.80, 0.840, 0.850)] * 5).recall == 0.99
+    # One angle that stands out by chance does not decide against its neighbours.
+    rows = [lines(0.80, value, 0.70) for value in (0.80, 0.82, 0.85, 0.86, 0.85, 0.83, 0.80)]
+    rows.insert(0, lines(0.80, 0.861, 0.70))
+    assert _by_trend(rows) is rows[4][1]

@@ -293,7 +293,7 @@ def test_a_tube_takes_the_mean_of_the_middle_members_and_says_where_they_differ(
         "columns": ["CD25", "CD127", "FOXP3"],
         **{name: np.array([getattr(one, name)] * 5) for name in ("means", "scales", "weights")},
         "wanted": np.array([all_cells, two, only, only, only]),
-        "normal": np.array([0.7, -0.7]), "offset": -0.05, "tubes": 1,
+        "normal": np.array([0.7, -0.7]), "recall": 0.95, "tubes": 1,
     }  # fmt: skip
     method = AlignedMixture()
     cut = method.fit(context(events, ("FOXP3",), model))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from treg_gating.errors import GateFitError
 from treg_gating.gating.bins import Binned
 
-__all__ = ["Boundary", "balanced_line", "balanced_threshold", "best_boundary"]
+__all__ = ["Boundary", "balanced_line", "balanced_threshold", "best_boundary", "generous_line"]
 
 Array = NDArray[np.float64]
 ANGLES = np.deg2rad(np.arange(5.0, 90, 5.0))
@@ -20,6 +20,7 @@ AS_GOOD = 0.002  # of F1: of lines that differ by less the least generous is tak
 RECALLS = (0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995)
 BOOTSTRAPS = 60
 ERROR_BINS = 1_000
+NEAR = 0.02  # gate units, within which the density of events is taken
 OVERFULL = 1.1
 
 
@@ -103,6 +104,19 @@ def _f1_of_threshold(rank: NDArray[np.intp], weight: Array, wanted: Array, last:
 def balanced_line(data: Binned, posterior: Array, normal: Array) -> tuple[float, float]:
     """Offset at which the line holds the expected number of events, and its sampling error."""
     return _balance(data.points[:, :2] @ normal, data.counts, data.counts * posterior)
+
+
+def generous_line(data: Binned, posterior: Array, normal: Array, recall: float) -> tuple[float, float]:
+    """Offset at which the line has that share of the population on its side, and its sampling error."""
+    along, wanted = data.points[:, :2] @ normal, data.counts * posterior
+    mass, edges = np.histogram(along, ERROR_BINS, weights=wanted)
+    total = float(mass.sum())
+    if total <= 0:
+        msg = "the mixture expects no event of the population"
+        raise GateFitError(msg)
+    offset = float(np.interp((1 - recall) * total, np.append(0.0, np.cumsum(mass)), edges))
+    near = float(wanted[np.abs(along - offset) < NEAR].sum()) / (2 * NEAR)  # events per gate unit
+    return offset, float(np.sqrt(recall * (1 - recall) * total)) / max(near, 1.0)
 
 
 def balanced_threshold(values: Array, posterior: Array, expected: float) -> tuple[float, float]:

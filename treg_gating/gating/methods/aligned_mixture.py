@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
 from treg_gating.gating.bins import Binned, bin_events, bounded, merged
-from treg_gating.gating.boundary import balanced_line, balanced_threshold, best_boundary
+from treg_gating.gating.boundary import balanced_line, balanced_threshold, best_boundary, generous_line
 from treg_gating.gating.cohort_mixture import learn_mixture, name_components
 from treg_gating.gating.far_side import FarSide, evened, moved
 from treg_gating.gating.gates import HalfPlane, Interval
@@ -100,9 +100,9 @@ class AlignedMixture:
 
     The gate is drawn so that a person can read it: a straight line on the first high and the first low marker
     (a step with two dimensions), and a threshold on the remaining high marker (a step with that one dimension).
-    Direction and generosity of the line are chosen on the cohort for the best expected F1; the last cut on each
-    tube is placed so that it holds as many events as the mixture expects in the population. So what it loses and
-    what it takes in are in balance, and the percentage is not biased by the position of the cut.
+    Direction and generosity of the line are chosen on the cohort for the best expected F1; on each tube the line is
+    placed to keep that share of the population there, and the last cut so that it holds as many events as the mixture
+    expects. So what it loses and what it takes in are in balance, and the percentage is not biased by the cut.
 
     The mixture is fitted from several starts, each from the bulk and what stands out of it. Five of the ends are kept
     and placed on a tube; the least and the greatest answer are left out and the mean of the others is taken, so that an
@@ -198,7 +198,6 @@ class AlignedMixture:
             "weights": np.array([one.weights for one in members]),
             "wanted": wanted,
             "normal": np.array(boundary.normal),
-            "offset": boundary.offset,
             "recall": boundary.recall,
             "f1": boundary.f1,
             "starts_spread": spread,
@@ -272,9 +271,9 @@ class AlignedMixture:
         error = float(np.sqrt(normal @ placed.covariance[:2, :2] @ normal))
         if len(self.markers) == 2:
             offset, jitter = balanced_line(placed.binned, placed.posterior, normal)
-            error = float(np.hypot(error, jitter))
         else:
-            offset = float(model["offset"]) + float(normal @ placed.shift[:2])
+            offset, jitter = generous_line(placed.binned, placed.posterior, normal, float(model["recall"]))
+        error = float(np.hypot(error, jitter))
         expected = 100 * placed.total / placed.binned.total
         moved = ", ".join(f"{value:+.3f}" for value in placed.shift)
         reason = (
