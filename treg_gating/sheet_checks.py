@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
@@ -106,18 +107,20 @@ def name_tubes(drafts: Sequence[Draft]) -> tuple[list[str], list[str]]:
     stems = [_stem(draft) for draft in drafts]
     longer = ["_".join((*Path(draft.file.replace("\\", "/")).parent.parts, _stem(draft))) for draft in drafts]
     names: list[str] = []
+    times_stated, times_stem = Counter(stated), Counter(stems)
     for tube, stem, long in zip(stated, stems, longer, strict=True):
-        own = stem if stems.count(stem) == 1 else long
-        names.append(own if not tube else tube if stated.count(tube) == 1 else f"{tube}_{own}")
+        own = stem if times_stem[stem] == 1 else long
+        names.append(own if not tube else tube if times_stated[tube] == 1 else f"{tube}_{own}")
     taken: set[str] = set()
+    at_first = frozenset(names)
     for at, name in enumerate(names):
         number, unique = 1, name
-        while unique in taken or (number > 1 and unique in names):
+        while unique in taken or (number > 1 and unique in at_first):
             number += 1
             unique = f"{name}_{number}"
         names[at] = unique
         taken.add(unique)
-    repeated = sorted({tube for tube in stated if tube and stated.count(tube) > 1})
+    repeated = sorted({tube for tube in stated if tube and times_stated[tube] > 1})
     listed = ", ".join(repr(tube) for tube in repeated[:5]) + (" …" if len(repeated) > 5 else "")
     return names, [f"tube_id {listed} occurs more than once; the file's name was added."] if repeated else []
 
