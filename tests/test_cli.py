@@ -292,6 +292,10 @@ def test_help_has_examples(command):
             ("check", "samples.csv"),
             {"pandas", "sklearn", "flowkit", "dask", "distributed", "matplotlib", "pyarrow", "rich"},
         ),
+        (
+            ("run", "samples.csv", "--workers", "0", "--quiet", "-o", "light"),
+            {"pandas", "scipy", "sklearn", "flowkit", "dask", "distributed", "matplotlib"},
+        ),
     ],
 )
 def test_light_commands_import_nothing_heavy(cohort, words, heavy):

@@ -68,3 +68,11 @@ def test_edge_bins_keep_their_events() -> None:
     # Half of an inner peak's skirt is folded back at the edge: more height there, never less.
     assert heights[:4].sum() / heights.sum() > 0.99
     assert inner.sum() > heights.sum()
+
+
+def test_the_palette_is_viridis() -> None:
+    from matplotlib import colormaps
+
+    colours = colormaps["viridis"](np.linspace(0.0, 0.94, raster.LEVELS))[:, :3]
+    np.testing.assert_array_equal(raster.palette()[1:], np.round(255 * colours))
+    assert raster.palette()[0].tolist() == [255, 255, 255]

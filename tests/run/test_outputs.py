@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -12,6 +13,7 @@ from treg_gating.gating.gates import HalfPlane, Interval
 from treg_gating.gating.results import FittedGate, GateStatus, PopulationCount, SampleResult
 from treg_gating.run.files import DiskError, replace_file
 from treg_gating.run.outputs import csv_bytes, gate_rows, population_rows, write_tables
+from treg_gating.run.parquet import ParquetRows
 from treg_gating.tables import ENDPOINT, GATES, POPULATIONS, Column, names
 
 TABLE = (Column("text", "text", "", ""), Column("number", "number", "%", ""))
@@ -125,3 +127,24 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
         replace_file(path, fail)
     assert path.read_text() == "old"
     assert [item.name for item in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_parquet_holds_what_pyarrow_makes_of_the_values(tmp_path):
+    table = (Column("text", "text", "", ""), Column("number", "number", "%", ""), Column("integer", "integer", "", ""))
+    texts = ["", "a", None, 'é "quoted"\n', "=1+1", "nul \0 inside", "{}", "null"]
+    numbers = [1e-300, -0.0, None, 0.1 + 0.2, 1.7976931348623157e308, 12345678.9, 5e-324, 2.0]
+    integers = [0, -1, None, 2**62, 10**12, 7, 8, 9]
+    rows = [
+        {"text": text, "number": number, "integer": integer}
+        for text, number, integer in zip(texts, numbers, integers, strict=True)
+    ]
+    written = ParquetRows(table)
+    written.add(rows[:3])
+    written.add([*rows[3:], {}])
+    written.write(tmp_path / "t.parquet")
+    found = pq.read_table(tmp_path / "t.parquet")
+    assert found.column("text").equals(pa.chunked_array([pa.array([*texts, None], pa.string())]))
+    assert found.column("number").equals(pa.chunked_array([pa.array([*numbers, None], pa.float64())]))
+    assert found.column("integer").equals(pa.chunked_array([pa.array([*integers, None], pa.int64())]))
+    ParquetRows(table).write(tmp_path / "empty.parquet")
+    assert pq.read_table(tmp_path / "empty.parquet").num_rows == 0

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -139,5 +138,7 @@ def code_version() -> str:
 @cache
 def environment() -> dict[str, str]:
     """Versions of what the numbers also rest on."""
+    from importlib import metadata  # takes 20 ms to import, which no child process needs
+
     versions = {name: metadata.version(name) for name in _LIBRARIES}
     return {"python": platform.python_version(), "machine": platform.machine(), **versions}
