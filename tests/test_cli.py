@@ -296,6 +296,10 @@ def test_help_has_examples(command):
             ("run", "samples.csv", "--workers", "0", "--quiet", "-o", "light"),
             {"pandas", "scipy", "sklearn", "flowkit", "dask", "distributed", "matplotlib"},
         ),
+        (  # what draws and writes does so in the process of the tubes, which takes its memory along when it ends
+            ("run", "samples.csv", "--workers", "1", "--quiet", "-o", "lighter"),
+            {"pandas", "scipy", "flowkit", "dask", "matplotlib", "pyarrow", "jinja2", "PIL", "xlsxwriter"},
+        ),
     ],
 )
 def test_light_commands_import_nothing_heavy(cohort, words, heavy):

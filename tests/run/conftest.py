@@ -72,13 +72,14 @@ class SmallStudy:
         import faulty_pipeline
 
         settings = faulty_pipeline.FaultySettings(more.pop("template", SmallTemplate()), study, offset)
+        reports = more.pop("reports", {})
         order = RunOrder(
             sheet=read_samplesheet(self.write(), study=study),
             settings=settings,
             out=self.folder / out,
             **{"workers": 1, "limits": Limits(60), "pipeline": "faulty_pipeline", **more},
         )
-        return run_cohort(order, QuietProgress())
+        return run_cohort(order, QuietProgress(), reports)
 
     def diary(self) -> list[str]:
         path = self.folder / "diary"

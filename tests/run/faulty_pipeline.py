@@ -103,3 +103,14 @@ def failed_result(tube: Tube, error: BaseException, stage: str) -> SampleResult:
 def _identity(tube: Tube) -> dict[str, str]:
     names = ("tube_id", "file", "subject", "visit", "batch")
     return {**{name: getattr(tube, name) for name in names}, "role": str(tube.role)}
+
+
+def slow_report(record: Any, path: Path) -> None:
+    """A report that takes a minute, and says beside the diary that it has begun."""
+    path.write_text("half")
+    Path(os.environ["FAULTY_DIARY"]).with_name("begun").touch()
+    time.sleep(60)
+
+
+def quick_report(record: Any, path: Path) -> None:
+    path.write_text(f"{len(record.samples)} tubes")
