@@ -226,8 +226,10 @@ def test_the_score_estimates_a_shift(shift):
     values[20_000:24_000] *= 10**shift
     scores = channel_scores(values.astype(np.float32))
     edges = np.arange(0, 40_001, 4_000)
-    found = scores.shifts(np.arange(40_000), edges)
+    found, ranks = scores.shifts_and_ranks(np.arange(40_000), edges)
     assert found[5] - np.median(found) == pytest.approx(shift, abs=0.012)
+    expected = np.searchsorted(np.sort(values), values).reshape(10, -1).mean(axis=1) / 40_000 - 0.5
+    assert ranks == pytest.approx(expected, abs=1e-3)  # values of one level share a rank
 
 
 def test_constant_channel_has_no_scores():

@@ -39,21 +39,17 @@ class ChannelScores:
     """
 
     def __init__(self, keys: Rows, shift: Values, information: float, rank: Values) -> None:
-        self._keys, self._shift, self._rank, self.information = keys, shift, rank, information
+        self._keys, self.information = keys, information
+        self._both = shift + 1j * rank  # looked up together
 
-    def shifts(self, rows: Rows, edges: Rows) -> Values:
-        """Estimated shift of each stretch, decades, shape (n,): of the events `rows`, cut at n + 1 `edges`."""
-        return self._means(self._shift, rows, edges) / self.information
+    def shifts_and_ranks(self, rows: Rows, edges: Rows) -> tuple[Values, Values]:
+        """Of the stretches of the events `rows`, cut at n + 1 `edges`, each of shape (n,).
 
-    def ranks(self, rows: Rows, edges: Rows) -> Values:
-        """Mean of the mid-ranks of each stretch, shape (n,); 0 where its values are like the tube's."""
-        return self._means(self._rank, rows, edges)
-
-    def _means(self, table: Values, rows: Rows, edges: Rows) -> Values:
+        Estimated shift, decades; and mean of the mid-ranks, 0 where the values are like the tube's.
+        """
         keys = self._keys if len(rows) == len(self._keys) else self._keys[rows]
-        sums = np.add.reduceat(table.take(keys), edges[:-1])
-        result: Values = sums / np.diff(edges)
-        return result
+        means = np.add.reduceat(self._both.take(keys), edges[:-1]) / np.diff(edges)
+        return means.real / self.information, means.imag
 
 
 def channel_scores(values: NDArray[np.floating[Any]]) -> ChannelScores | None:

@@ -223,7 +223,7 @@ def _joined(found: Sequence[Found]) -> list[Found]:
 
 def _seen(scores: Mapping[str, ChannelScores], rows: Rows, edges: Rows) -> dict[str, _Seen]:
     def look(one: ChannelScores) -> _Seen:
-        return one.information, one.shifts(rows, edges), one.ranks(rows, edges)
+        return one.information, *one.shifts_and_ranks(rows, edges)
 
     return dict(zip(scores, side_by_side(look, list(scores.values())), strict=True))
 
@@ -286,7 +286,8 @@ def _rate(ascending: Values, edges: Rows) -> tuple[Values, _Trace | None]:
 
 def _running_median(values: Values, width: int) -> Values:
     around = np.pad(values, width // 2, mode="edge")
-    result: Values = np.median(np.lib.stride_tricks.sliding_window_view(around, 2 * (width // 2) + 1), axis=-1)
+    windows = np.lib.stride_tricks.sliding_window_view(around, 2 * (width // 2) + 1)
+    result: Values = np.partition(windows, width // 2, axis=-1)[:, width // 2]
     return result
 
 
