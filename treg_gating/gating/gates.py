@@ -107,13 +107,14 @@ class Polygon:
 
     def contains(self, events: Events) -> Mask:
         """Mask of the events inside; NaN is outside."""
-        x, y = (np.asarray(events[:, i], dtype=np.float64) for i in (0, 1))
-        inside = np.zeros(len(x), dtype=bool)
+        inside = np.zeros(len(events), dtype=bool)
         with np.errstate(invalid="ignore", over="ignore"):  # infinite values
-            for first in range(0, len(x), TOGETHER):
+            for first in range(0, len(events), TOGETHER):
                 part = slice(first, first + TOGETHER)
-                self._cross(x[part], y[part], inside[part])
-        return inside & ~np.isnan(x) & ~np.isnan(y)
+                x, y = (np.asarray(events[part, i], dtype=np.float64) for i in (0, 1))
+                self._cross(x, y, inside[part])
+                inside[part] &= ~(np.isnan(x) | np.isnan(y))
+        return inside
 
     def _cross(self, x: NDArray[np.float64], y: NDArray[np.float64], inside: Mask) -> None:
         """Flip `inside` for every edge that a line from the point to the left meets."""
