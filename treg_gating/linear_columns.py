@@ -43,7 +43,8 @@ class LinearColumns:
     """
 
     def __init__(self, sample: Sample, spillover: Spillover | None, channels: Sequence[str] = ()) -> None:
-        self._events = sample.events
+        self._sample: Sample | None = sample
+        self._n_events, self._kind = len(sample.events), sample.events.dtype
         self._column = {name: i for i, name in enumerate(sample.channel_names)}
         self._row: dict[str, int] = {}
         self._whole: dict[str, NDArray[np.floating[Any]]] = {}
@@ -61,28 +62,41 @@ class LinearColumns:
         chosen = spillover.inverse[:, [spillover.channels.index(name) for name in channels]]
         self._weights = np.ascontiguousarray(chosen)  # row by row, the product takes a third of the time
 
-    def make(self, channels: Sequence[str]) -> None:
-        """Make the whole columns of all dyes and of these channels in one go through the events, and keep them."""
+    def make(self, channels: Sequence[str], *, last: bool = False) -> None:
+        """Make the whole columns of all dyes and of these channels in one go through the events, and keep them.
+
+        Parameters
+        ----------
+        last : nothing else will be asked for, so that the events are let go.
+        """
         with self._making:
             raw = [name for name in dict.fromkeys(channels) if name not in self._row]
             self._make(raw, list(self._row))
             self._kept.update(raw)
+            if last:
+                self._sample = None
+
+    @property
+    def _events(self) -> NDArray[np.floating[Any]]:
+        assert self._sample is not None, "asked for a channel after the last"  # noqa: S101 (of who asks)
+        return self._sample.events
 
     def _make(self, raw: Sequence[str], dyes: Sequence[str]) -> None:
         """The whole columns of some channels that are given raw; of all dyes, or of none."""
-        made = np.empty((len(dyes) + len(raw), len(self._events)), self._events.dtype)
+        measured, n = self._events, self._n_events
+        made = np.empty((len(dyes) + len(raw), n), self._kind)
         copied = [(len(dyes) + i, self._column[name]) for i, name in enumerate(raw)]
 
         def fill(first: int) -> None:
-            for begin in range(first, min(first + STRETCH, len(self._events)), CHUNK):
+            for begin in range(first, min(first + STRETCH, n), CHUNK):
                 part = slice(begin, begin + CHUNK)
-                events = self._events[part]
+                events = measured[part]
                 if dyes:
                     made[: len(dyes), part] = _product(events[:, self._sources], self._weights).T
                 for row, column in copied:
                     made[row, part] = events[:, column]
 
-        side_by_side(fill, range(0, len(self._events), STRETCH))
+        side_by_side(fill, range(0, n, STRETCH))
         self._whole.update(zip([*dyes, *raw], made, strict=True))
 
     def values(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.floating[Any]]:

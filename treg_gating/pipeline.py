@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from treg_gating.errors import FCSError, TregGatingError
 from treg_gating.fcs import read_fcs
+from treg_gating.fcs.memory import give_back
 from treg_gating.flags import Flag
 from treg_gating.gating.axes import Column, axis_of
 from treg_gating.gating.consensus import CONTROL_DENSITIES, CohortGates, Member, learn_cohort
@@ -55,6 +56,8 @@ __all__ = [
 OWN_MATRIX = "own matrix"  # the file's own spillover, where it was used
 QUALITY = "quality"  # what quality control found
 WARNINGS = "warnings"  # what was odd in the file
+
+LITTLE = 1 << 26  # bytes that are kept for the next file all the same
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +154,7 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
     judged = bool(fit.crc32) and WARNINGS in fit.summaries
     ready = prepare(tube, settings, digest=not fit.crc32, judged=judged, quality=fit.summaries.get(QUALITY))
     _refuse_changed(tube, ready.sample, fit)
+    give_back(LITTLE)  # of the events, which are let go
     template = ready.template
 
     def final(step: GateStep, own: FittedGate) -> FittedGate:
@@ -258,7 +262,8 @@ def prepare(
     }
     view = EventView.of_axes(sample.n_events, quality.kept, axes)
     if again:  # medians need all events of all dyes; gates, their intervals and pictures take from these columns too
-        compensated.make([channel.name for marker, channel in panel.channel_of.items() if marker not in raw])
+        compensated.make([channel.name for marker, channel in panel.channel_of.items() if marker not in raw], last=True)
+        sample = sample if raw else sample.without_events()
     stains = {
         marker: axis.linear
         for marker, axis in axes.items()

@@ -227,6 +227,10 @@ class Sample:
         """The same sample with other values and another state."""
         return replace(self, events=events, state=state)
 
+    def without_events(self) -> Sample:
+        """The same sample whose values are not needed any more: they are NaN, and take no memory."""
+        return replace(self, events=np.broadcast_to(self.events.dtype.type(np.nan), self.events.shape))
+
     def with_warnings(self, *warnings: SampleWarning) -> Sample:
         """The same sample with more warnings."""
         return replace(self, warnings=self.warnings + warnings)

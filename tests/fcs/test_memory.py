@@ -11,7 +11,7 @@ import pytest
 
 from treg_gating import read_fcs, write_fcs
 from treg_gating.fcs import memory
-from treg_gating.fcs.memory import leased_empty
+from treg_gating.fcs.memory import give_back, leased_empty
 from treg_gating.sample import Channel
 
 SHAPE = (memory.SMALLEST // 8 + 100, 2)  # float32: a little more than the smallest block
@@ -51,6 +51,15 @@ def test_what_is_too_small_or_too_large_is_not_kept(free: deque[np.ndarray], mon
     assert leased_empty(SHAPE, "f4").shape == SHAPE
     assert len(free) == 1
     assert leased_empty((2 * SHAPE[0], 2), "f8").nbytes == 32 * SHAPE[0]
+
+
+def test_a_large_free_block_can_be_given_back(free: deque[np.ndarray]) -> None:
+    give_back(0)
+    leased_empty(SHAPE, "f4")
+    give_back(16 * SHAPE[0])
+    assert len(free) == 1, "it is not large"
+    give_back(memory.SMALLEST // 2)
+    assert not free
 
 
 def test_samples_that_live_keep_their_events(tmp_path: Path, rng: np.random.Generator) -> None:

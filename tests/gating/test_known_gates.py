@@ -131,3 +131,18 @@ def test_columns_made_together_are_those_made_one_by_one_and_are_kept(rng: np.ra
     for name in CHANNELS:
         np.testing.assert_array_equal(together.values(name, everything), alone.values(name, everything), err_msg=name)
     assert all(together.values(name, everything) is column for name, column in kept.items())
+
+
+def test_behind_the_last_columns_the_events_are_let_go(rng: np.random.Generator) -> None:
+    """What was made is there; anything else is an error of who asks, and no number."""
+    sample, everything = tube(rng, False), np.arange(N)
+    columns = LinearColumns(sample, matrix(), DYES)
+    columns.make(["FSC-A"], last=True)
+    np.testing.assert_array_equal(columns.values("FSC-A", everything), sample.column("FSC-A"))
+    np.testing.assert_array_equal(columns.stretch("D1", 5, 9)(np.arange(4)), columns.values("D1", everything)[5:9])
+    with pytest.raises(AssertionError, match="after the last"):
+        columns.values("SSC-A", everything)
+    emptied = sample.without_events()
+    assert (emptied.n_events, emptied.channel_names) == (sample.n_events, sample.channel_names)
+    assert np.isnan(emptied.events).all()
+    assert emptied.events.strides == (0, 0), "it takes no memory"

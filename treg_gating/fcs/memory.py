@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["leased_empty"]
+__all__ = ["give_back", "leased_empty"]
 
 SMALLEST = 1 << 20  # bytes; the allocator of the system reuses less itself
 LARGEST = 1 << 28  # bytes that a process keeps between two files, at most
@@ -47,3 +47,13 @@ def leased_empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         del block  # before a larger one is asked for
         block = np.empty(size, np.uint8)
     return np.asarray(_Lease(block))[:size].view(kind).reshape(shape)
+
+
+def give_back(largest: int) -> None:
+    """Give memory that is free to the system where it is more than so many bytes: what comes now needs it more."""
+    try:
+        block = _free.pop()
+    except IndexError:
+        return
+    if block.nbytes <= largest:
+        _free.append(block)
