@@ -15,22 +15,22 @@ from treg_gating.run.keys import code_version
 from treg_gating.samplesheet import read_samplesheet
 from treg_gating.study import read_study
 
-__all__ = ["ONE_THREAD", "ONE_WORKER", "TWO_WORKERS", "cohort", "dask", "workers"]
+__all__ = ["ONE_CORE", "ONE_WORKER", "TWO_WORKERS", "cohort", "dask", "workers"]
 
-ONE_THREAD, ONE_WORKER, TWO_WORKERS = "1 worker, one thread", "1 worker, both cores", "2 workers, one thread each"
+ONE_CORE, ONE_WORKER, TWO_WORKERS = "1 worker on one core", "1 worker, both cores", "2 workers, both cores"
 
 
 def workers(data: Path, tubes: int, events: int) -> dict[str, Any]:
     """The whole run, start-up and outputs included, with one process and with two.
 
-    How work scales with workers is told by workers that are alike, one thread each; one worker alone is free to use
-    two threads for a tube, which is what a user with one worker gets.
+    How work scales is told by one worker that is held to one core: left free, it uses the second one too, for the hash
+    and for parts of a tube, which is what a user with one worker gets.
     """
     made = _made(data, tubes, events)
     ways = {
-        ONE_THREAD: {"workers": 1, "threads": 1},
+        ONE_CORE: {"workers": 1, "cores": 1},
         ONE_WORKER: {"workers": 1},
-        TWO_WORKERS: {"workers": 2, "threads": 1},
+        TWO_WORKERS: {"workers": 2, "cores": 2},
     }
     runs = {name: whole_run(made.sheet.parent, data / "out", **options) for name, options in ways.items()}
     return {"tubes": tubes, "events": events, "seconds": {n: run["wall"] for n, run in runs.items()}, "runs": runs}

@@ -18,7 +18,7 @@ from speed import replay
 from speed.measure import in_fresh_process
 from treg_gating.gating.template import load_template
 from treg_gating.pipeline import RunSettings
-from treg_gating.run import batches, processes
+from treg_gating.run import batches
 from treg_gating.run.cohort import RunOrder, run_cohort
 from treg_gating.run.ledger import Ledger
 from treg_gating.run.processes import cores
@@ -38,8 +38,8 @@ def whole_run(folder: Path, out: Path, **options: Any) -> dict[str, Any]:
     Parameters
     ----------
     out : removed first, and afterwards.
-    options : workers, threads (of each worker), scheduler, most_in_batch, store and seconds (answers from a store,
-        :mod:`speed.replay`), report.
+    options : workers, cores (that the run may use; all by default), scheduler, most_in_batch, store and seconds
+        (answers from a store, :mod:`speed.replay`), report.
     """
     return in_fresh_process("run", str(folder), str(out), json.dumps(options))
 
@@ -64,8 +64,8 @@ def timed_run(folder: str, out: str, options_text: str) -> dict[str, Any]:
     target = Path(out)
     shutil.rmtree(target, ignore_errors=True)
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    if options.get("threads"):
-        processes.cores = lambda: options["threads"] * (options.get("workers") or cores())  # what children share
+    if options.get("cores"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options["cores"]])  # children inherit it
     batches.MOST = options.get("most_in_batch", batches.MOST)
     study = read_study(Path(folder) / "study.toml")
     order = _order(Path(folder), target, study, options)
