@@ -25,7 +25,7 @@ __all__ = [
     "gate_to_dict",
 ]
 
-TOGETHER = 1 << 13  # events; what is made of them stays in the processor's cache
+TOGETHER = 1 << 15  # events; what is made of them stays in the cache, and two threads take turns seldom
 
 Events = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
