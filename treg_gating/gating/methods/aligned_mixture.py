@@ -18,6 +18,7 @@ from treg_gating.gating.gates import HalfPlane, Interval
 from treg_gating.gating.method import FitContext, Learner, MethodFit, argument
 from treg_gating.gating.mixture import Mixture, marginal, probabilities, probability
 from treg_gating.gating.mixture_placement import Placement, place_mixture
+from treg_gating.gating.stain_strength import Reach, Stretch
 from treg_gating.threads import side_by_side
 
 __all__ = ["AlignedMixture"]
@@ -51,12 +52,13 @@ class _Placed:
     Parameters
     ----------
     sides : how its markers were made even. members : those in the middle on this tube, by the population's share.
-    posterior : their mean, shape (bins,).
+    stretch : how the last marker was drawn to the cohort's strength behind that. posterior : their mean, shape (bins,).
     expected : events of the population by each of them, ascending.
     """
 
     binned: Binned
     sides: tuple[FarSide, ...]
+    stretch: Stretch
     members: tuple[_Member, ...]
     columns: tuple[str, ...]
     posterior: Array
@@ -79,7 +81,7 @@ class _Placed:
 
     def probability(self, points: Array) -> Array:
         """Of the population at `points`, shape (n,)."""
-        even = moved(points, self.sides)
+        even = self.stretch(moved(points, self.sides))
         return np.asarray(_probabilities(self.members, even).mean(axis=0))
 
 
@@ -191,8 +193,13 @@ class AlignedMixture:
         each = [probability(one, these, pooled.points) for one, these in zip(members, wanted, strict=True)]
         posterior = np.asarray(np.mean(each, axis=0))
         boundary = best_boundary(pooled, posterior, self.signs)
+        middle, reach = len(members) // 2, 0.0
+        if n > 2 and wanted[middle].any():
+            cells = (merged(tube, PLACING * self.bin) for tube in tubes)
+            reach = float(np.median([Reach.of(one, members[middle], wanted[middle], n - 1).distance for one in cells]))
         return {
             "columns": columns,
+            "reach": reach,
             "means": np.array([one.means for one in members]),
             "scales": np.array([one.scales for one in members]),
             "weights": np.array([one.weights for one in members]),
@@ -241,11 +248,11 @@ class AlignedMixture:
         at = [list(model["columns"]).index(name) for name in columns]
         even, sides = evened(binned, self.signs)
         cells = merged(even, PLACING * self.bin)
+        stretch = self._stretch(model, at, cells)
+        even, cells = (replace(these, points=stretch(these.points)) for these in (even, cells))
 
         def put(one: Sequence[Array]) -> tuple[float, _Member]:
-            means, scales, weights, wanted = one
-            learnt = marginal(Mixture(np.asarray(means), np.asarray(scales), np.asarray(weights), self.nu), at)
-            together = np.asarray(wanted, dtype=bool)
+            learnt, together = self._member(one, at)
             place = place_mixture(
                 learnt,
                 cells,
@@ -264,7 +271,23 @@ class AlignedMixture:
         cut = (len(found) - 1) // 4
         members = tuple(member for _, member in found[cut : len(found) - cut])
         posteriors = _probabilities(members, even.points)
-        return _Placed(binned, sides, members, columns, posteriors.mean(axis=0), np.sort(posteriors @ binned.counts))
+        return _Placed(
+            binned, sides, stretch, members, columns, posteriors.mean(axis=0), np.sort(posteriors @ binned.counts)
+        )
+
+    def _member(self, one: Sequence[Array], at: list[int]) -> tuple[Mixture, NDArray[np.bool_]]:
+        """A member of the model on some of its columns, and which of its components are the population."""
+        means, scales, weights, wanted = (np.asarray(values) for values in one)
+        return marginal(Mixture(means, scales, weights, self.nu), at), wanted.astype(bool)
+
+    def _stretch(self, model: Mapping[str, Any], at: list[int], cells: Binned) -> Stretch:
+        """Of a tube to the cohort's strength on the marker that decides, where that is one besides the line's."""
+        axis = len(self.markers) - 1
+        if not model.get("reach"):
+            return Stretch(axis)
+        middle = len(model["means"]) // 2
+        mixture, wanted = self._member([model[name][middle] for name in MEMBER], at)
+        return Stretch.to(float(model["reach"]), Reach.of(cells, mixture, wanted, axis), axis)
 
     def _line(self, context: FitContext, model: Mapping[str, Any], placed: _Placed) -> MethodFit:
         normal = np.asarray(model["normal"], dtype=np.float64)
@@ -278,7 +301,7 @@ class AlignedMixture:
         moved = ", ".join(f"{value:+.3f}" for value in placed.shift)
         reason = (
             f"mixture of {self.components} over {', '.join(placed.columns)}, learnt on {model['tubes']} tube(s); "
-            f"this tube displaced by {moved}; {expected:.2f} % expected"
+            f"this tube displaced by {moved}{placed.stretch.said(placed.columns)}; {expected:.2f} % expected"
         )
         x, y = (float(value) for value in normal / np.hypot(*normal))
         caution = _caution(placed, model) if len(self.markers) == 2 else ""  # else the threshold decides, and says it

@@ -1,0 +1,97 @@
+"""How strongly a tube is stained for the marker that decides, and its axis stretched to the cohort's strength.
+
+A weaker stain, or a lower voltage, brings the population nearer to the bulk, and with it what lies between them. A
+displacement of the whole tube does not describe that, nor one of the population alone: it leaves the cells between
+them where they were. So the marker's axis is stretched about the bulk's middle until the population stands as far from
+it as in the cohort. How far it stands is read from its bright part, where no cells of the bulk are mixed in; of a
+tube with few events of the population the cohort's distance is believed rather than its own.
+
+Source: a gain acts on all that is above the background in proportion (Parks, Roederer and Moore, Cytometry A 2006,
+for the scale that is nearly linear about it); the draw to the cohort is that of a mean with known variances.
+Fails: where the population's own brightness changes and its stain does not; then what lies between is stretched too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from treg_gating.gating.bins import Binned, bounded
+from treg_gating.gating.mixture import Mixture, probability
+from treg_gating.gating.mixture_placement import place_mixture
+
+__all__ = ["Reach", "Stretch"]
+
+Array = NDArray[np.float64]
+BRIGHT = 0.7  # quantile of the population that is read
+DRAWN = 250.0  # events of the population that weigh as much as the cohort
+FARTHEST = 1.15  # factor no stretch goes beyond
+LEAST_WIDTH = 0.02  # gate units
+FEW_CELLS = 1_500  # are enough to see where the population stands
+LOOSE, STIFFNESS, FIRMNESS, SETTLED = 0.1, 300.0, 25.0, 1e-4  # of the placement that sees it
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where a population stands on one axis of a tube.
+
+    Parameters
+    ----------
+    middle : median of all events, gate units. distance : of the population's bright part from it, gate units.
+    events : of the population.
+    """
+
+    middle: float
+    distance: float
+    events: float
+
+    @classmethod
+    def of(cls, data: Binned, mixture: Mixture, wanted: NDArray[np.bool_], axis: int) -> Reach:
+        """By a cohort's mixture on a tube's events; the components `wanted`, shape (k,), are the population."""
+        few = bounded(data, FEW_CELLS, data.width or LEAST_WIDTH)
+        place = place_mixture(
+            mixture, few, loose=LOOSE, stiffness=STIFFNESS, tolerance=SETTLED, together=wanted, firmness=FIRMNESS
+        )
+        there = replace(mixture, means=mixture.means + place.shift + place.moves, weights=place.weights)
+        posterior = probability(there, wanted, data.points)
+        values, at = np.unique(data.points[:, axis], return_inverse=True)
+        counts, weights = (np.bincount(at, each).astype(np.float64) for each in (data.counts, data.counts * posterior))
+        middle = _quantile(values, counts, 0.5)
+        return cls(middle, _quantile(values, weights, BRIGHT) - middle, float(weights.sum()))
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """An axis, drawn out or together about `middle` by `factor`; the others stay."""
+
+    axis: int
+    middle: float = 0.0
+    factor: float = 1.0
+
+    @classmethod
+    def to(cls, distance: float, reach: Reach, axis: int) -> Stretch:
+        """The one that brings a tube's population to the cohort's `distance`, as far as its events speak for it."""
+        if not (reach.distance > 0 and distance > 0):
+            return cls(axis)
+        own = reach.events / (reach.events + DRAWN)
+        factor = distance / (own * reach.distance + (1 - own) * distance)
+        return cls(axis, reach.middle, float(np.clip(factor, 1 / FARTHEST, FARTHEST)))
+
+    def said(self, columns: Sequence[str]) -> str:
+        """For a reader of the gate: empty where nothing was stretched."""
+        return "" if self.factor == 1 else f", {columns[self.axis]} stretched by {self.factor:.3f}"
+
+    def __call__(self, points: Array) -> Array:
+        """Where `points`, shape (n, d), go."""
+        result = np.array(points, dtype=np.float64)
+        result[:, self.axis] = self.middle + self.factor * (result[:, self.axis] - self.middle)
+        return result
+
+
+def _quantile(ascending: Array, weights: Array, share: float) -> float:
+    """Of weighted values that differ, between which events are evenly spread."""
+    upto = np.cumsum(weights) - weights / 2
+    return float(np.interp(share * weights.sum(), upto, ascending))
