@@ -21,7 +21,6 @@ __all__ = [
     "LITTLE_MEMORY",
     "ONE_THREAD",
     "PIPELINE",
-    "_LATER",
     "cores",
     "end_process",
     "import_beside",
