@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from treg_gating.gating.results import SampleResult
 from treg_gating.proportion import rounded, wilson
-from treg_gating.samplesheet import Tube
+from treg_gating.tube import Tube
 
 __all__ = ["BEADS", "LYMPHOCYTES", "AbsoluteCount", "absolute_count"]
 

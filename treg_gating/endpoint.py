@@ -15,9 +15,9 @@ from typing import Protocol
 from treg_gating.absolute import LYMPHOCYTES, absolute_count
 from treg_gating.gating.results import FlagLevel, PopulationCount, SampleResult, TubeReview
 from treg_gating.proportion import clopper_pearson, counting_cv_pct, rounded, wilson
-from treg_gating.samplesheet import Role, Tube
 from treg_gating.study import Study, Visit
 from treg_gating.tables import ENDPOINT, OTHER_TUBES, names
+from treg_gating.tube import Role, Tube
 
 __all__ = ["EndpointPlan", "Row", "endpoint_table", "endpoint_tables", "other_tubes"]
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Biex", "FAsinh", "FLin", "FLog", "FlowJoLog", "Hyperlog"]
+__all__ = ["FOREIGN", "Biex", "FAsinh", "FLin", "FLog", "FlowJoLog", "Hyperlog"]
 
 Values = NDArray[np.float64]
 _LN10 = float(np.log(10))
@@ -152,3 +152,14 @@ class Hyperlog:
             return array
         result = function(array.reshape(-1, 1), [0], t=self.t, m=self.m, w=self.w, a=self.a)
         return np.asarray(result, dtype=np.float64).reshape(array.shape)
+
+
+FOREIGN: dict[str, type[Any]] = {
+    "biex": Biex,
+    "flowjo_log": FlowJoLog,
+    "flin": FLin,
+    "flog": FLog,
+    "fasinh": FAsinh,
+    "hyperlog": Hyperlog,
+}
+"""By the name that a stored scale has."""

@@ -11,9 +11,9 @@ from dataclasses import replace
 from statistics import median
 
 from treg_gating.errors import InputError, TregGatingError
-from treg_gating.pipeline import RunSettings, clean_values
-from treg_gating.samplesheet import Role, Tube
+from treg_gating.settings import RunSettings
 from treg_gating.transforms import LogicleOfStudy, estimate_logicle_width
+from treg_gating.tube import Role, Tube
 
 __all__ = ["settle_widths"]
 
@@ -38,6 +38,8 @@ def settle_widths(settings: RunSettings, tubes: Sequence[Tube]) -> tuple[RunSett
     asked = {marker: kind for marker, kind in template.transforms.items() if isinstance(kind, LogicleOfStudy)}
     if not asked:
         return settings, ()
+    from treg_gating.pipeline import clean_values  # takes a tenth of a second, which no other template asks for
+
     found: dict[str, list[float]] = {marker: [] for marker in asked}
     measured: dict[str, int] = dict.fromkeys(asked, 0)
     for tube in _learners(settings, tubes):

@@ -9,12 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from treg_gating.errors import CompensationError, InputError, TregGatingError
-from treg_gating.fcs import read_header
 from treg_gating.flags import Flag, FlagLevel
 from treg_gating.gating.steps import GatingTemplate
 from treg_gating.sample import Sample, Spillover
-from treg_gating.samplesheet import Role, Tube
-from treg_gating.spillover import fit_controls
+from treg_gating.tube import Role, Tube
 
 __all__ = [
     "MATRIX_ORDER",
@@ -28,6 +26,7 @@ __all__ = [
 
 MATRIX_ORDER = ("controls", "csv", "file")
 FEWEST_FILES = 3  # two that differ do not tell which of them is odd
+_STAINS = frozenset({Role.SINGLE_STAIN, Role.UNSTAINED})
 DIFFERENT = 0.02  # of an element; a file's matrix that differs more is told
 
 
@@ -50,6 +49,10 @@ def from_controls(tubes: Sequence[Tube]) -> tuple[dict[str, Spillover], tuple[st
 
     A matrix holds the stained detectors alone, so that a dye without a single stain is seen to have none.
     """
+    if all(tube.role is not Role.SINGLE_STAIN for tube in tubes):
+        return {}, ()
+    from treg_gating.spillover import fit_controls
+
     matrices: dict[str, Spillover] = {}
     notes: list[str] = []
     for batch, controls in fit_controls(tubes).items():
@@ -73,11 +76,16 @@ def odd_files(tubes: Sequence[Tube], batches: Container[str] = ()) -> tuple[str,
     tubes : of a sheet; samples, control donors and FMO are compared, where a batch has three or more of them.
     batches : passed over, because another matrix is chosen for them.
     """
+    candidates = [tube for tube in tubes if tube.role not in _STAINS and tube.batch not in batches]
+    sizes = Counter(tube.batch for tube in candidates)
+    compared = [tube for tube in candidates if sizes[tube.batch] >= FEWEST_FILES]
+    if not compared:
+        return ()
+    from treg_gating.fcs import read_header
+
     named: dict[str, str] = {}
     found: list[tuple[str, str, Spillover]] = []
-    for tube in tubes:
-        if tube.role in {Role.SINGLE_STAIN, Role.UNSTAINED} or tube.batch in batches:
-            continue
+    for tube in compared:
         try:
             own = read_header(tube.path, tube.dataset).spillover
         except TregGatingError:

@@ -19,13 +19,14 @@ from treg_gating.gating.hierarchy import EventView, Walk, apply_gates
 from treg_gating.gating.results import FittedGate, GatePicture, GateStatus, SampleResult
 from treg_gating.gating.template import GatingTemplate
 from treg_gating.pictures import picture_gates
-from treg_gating.pipeline import RunSettings, axis_limits, prepare
+from treg_gating.pipeline import axis_limits, prepare
 from treg_gating.populations import count_populations
 from treg_gating.review import flag_result
 from treg_gating.sample import Spillover
-from treg_gating.samplesheet import Tube
+from treg_gating.settings import RunSettings
 from treg_gating.showing import Showing
 from treg_gating.transforms import LogicleOfStudy, transform_from_dict
+from treg_gating.tube import Tube
 
 __all__ = ["Look", "OpenTube", "override_pass"]
 

@@ -10,7 +10,7 @@ Two passes, because a gate's consensus needs every tube's own estimate::
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,17 +28,17 @@ from treg_gating.gating.settling import settle
 from treg_gating.gating.template import GateStep, GatingTemplate
 from treg_gating.instrument import instrument_settings
 from treg_gating.linear_columns import LinearColumns
-from treg_gating.matrices import MATRIX_ORDER, choose_matrix, compensation_of, odd_in_batch
+from treg_gating.matrices import choose_matrix, compensation_of, odd_in_batch
 from treg_gating.panel import Panel, match_panel
 from treg_gating.pictures import control_densities
 from treg_gating.populations import count_populations
 from treg_gating.quality import QualityReport, assess
 from treg_gating.review import flag_result
 from treg_gating.sample import Sample, Spillover
-from treg_gating.samplesheet import Role, Tube
+from treg_gating.settings import RunSettings
 from treg_gating.showing import Showing
-from treg_gating.study import Study
 from treg_gating.transforms import Linear, Logicle, Transform, transform_to_dict
+from treg_gating.tube import Role, Tube
 
 __all__ = [
     "Prepared",
@@ -58,26 +58,6 @@ QUALITY = "quality"  # what quality control found
 WARNINGS = "warnings"  # what was odd in the file
 
 LITTLE = 1 << 26  # bytes that are kept for the next file all the same
-
-
-@dataclass(frozen=True, eq=False)
-class RunSettings:
-    """What is fixed for a whole run.
-
-    Parameters
-    ----------
-    spillover : a matrix for every tube, from a CSV; None where none was given.
-    matrices : by batch, a matrix from its single stains (:func:`treg_gating.matrices.from_controls`).
-    order : which matrix is chosen: the first of these that there is.
-    widths : logicle widths that the study's samples gave, decades, by marker; the template has them already.
-    """
-
-    template: GatingTemplate
-    study: Study
-    spillover: Spillover | None = None
-    matrices: Mapping[str, Spillover] = field(default_factory=dict)
-    order: tuple[str, ...] = MATRIX_ORDER
-    widths: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

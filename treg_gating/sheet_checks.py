@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
-from treg_gating.sheet_columns import Role
 from treg_gating.sheet_files import same_content
 from treg_gating.sheet_rows import Draft
+from treg_gating.tube import Role
 
 __all__ = ["check_rows", "name_tubes"]
 

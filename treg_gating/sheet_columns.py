@@ -7,9 +7,9 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from treg_gating.errors import InputError
+from treg_gating.tube import Role
 
 __all__ = [
     "COLUMNS",
@@ -90,16 +90,6 @@ _TREATMENT = re.compile(
     r"|trt.*|(study|dose)?group(id|no|name)?|drug|regimen|dose|分组|组别"
 )
 """Folded headers that tell the treatment; a header that names a known column is asked for that first."""
-
-
-class Role(StrEnum):
-    """What a tube is for."""
-
-    SAMPLE = "sample"
-    FMO = "fmo"
-    SINGLE_STAIN = "single_stain"
-    UNSTAINED = "unstained"
-    CONTROL = "control"
 
 
 _ROLES: Mapping[Role, tuple[str, ...]] = {

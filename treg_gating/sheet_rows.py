@@ -12,11 +12,12 @@ from pathlib import Path
 from treg_gating.errors import InputError, SampleSheetError
 from treg_gating.sheet_beads import BEAD_COLUMNS, read_beads
 from treg_gating.sheet_cells import Cell
-from treg_gating.sheet_columns import Role, did_you_mean, read_role
+from treg_gating.sheet_columns import did_you_mean, read_role
 from treg_gating.sheet_files import FileFinder
 from treg_gating.sheet_markers import parse_inline_mapping, read_marker_mapping
 from treg_gating.sheet_table import Row
 from treg_gating.study_plan import Study, fold_visit, is_unscheduled
+from treg_gating.tube import Role
 
 __all__ = ["Draft", "RowReader"]
 

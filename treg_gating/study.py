@@ -42,7 +42,6 @@ from treg_gating.study_plan import (
     is_unscheduled,
     limit_meanings,
 )
-from treg_gating.study_toml import parse_study
 
 __all__ = [
     "Endpoint",
@@ -65,6 +64,8 @@ def read_study(path: str | Path) -> Study:
     ------
     StudyError : with every fault, its line and key.
     """
+    from treg_gating.study_toml import parse_study  # not for processes that only work on tubes
+
     return parse_study(Path(path))
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from treg_gating.errors import InputError
-from treg_gating.foreign_scales import Biex, FAsinh, FLin, FLog, FlowJoLog, Hyperlog
 
 __all__ = [
     "Asinh",
@@ -226,23 +225,21 @@ def _from_ordered(numbers: NDArray[np.int64]) -> NDArray[np.float32]:
     return bits.astype(np.int32).view(np.float32)
 
 
-_KINDS: dict[str, type[Any]] = {
-    "linear": Linear,
-    "asinh": Asinh,
-    "logicle": Logicle,
-    # Only imported gates are set on these.
-    "biex": Biex,
-    "flowjo_log": FlowJoLog,
-    "flin": FLin,
-    "flog": FLog,
-    "fasinh": FAsinh,
-    "hyperlog": Hyperlog,
-}
+_KINDS: dict[str, type[Any]] = {"linear": Linear, "asinh": Asinh, "logicle": Logicle}
+
+
+def _kinds(known: object) -> dict[str, type[Any]]:
+    """Kinds of scales by name: our own, and where `known` is none of them those that only imported gates are set on."""
+    if known in _KINDS or known in _KINDS.values():
+        return _KINDS
+    from treg_gating.foreign_scales import FOREIGN
+
+    return FOREIGN
 
 
 def transform_to_dict(transform: Transform) -> dict[str, Any]:
     """Plain values of a transform, its kind under ``transform``."""
-    names = {kind: name for name, kind in _KINDS.items()}
+    names = {kind: name for name, kind in _kinds(type(transform)).items()}
     slots = getattr(type(transform), "__slots__", ())
     return {"transform": names[type(transform)], **{slot: getattr(transform, slot) for slot in slots}}
 
@@ -250,7 +247,7 @@ def transform_to_dict(transform: Transform) -> dict[str, Any]:
 def transform_from_dict(values: dict[str, Any]) -> Transform:
     """Rebuild a transform from :func:`transform_to_dict`."""
     fields = {key: value for key, value in values.items() if key != "transform"}
-    transform: Transform = _KINDS[values["transform"]](**fields)
+    transform: Transform = _kinds(values["transform"])[values["transform"]](**fields)
     return transform
 
 

@@ -25,13 +25,14 @@ from treg_gating.study import limit_meanings
 
 ROOMS = {
     "Files and samples": ("errors", "sample", "flags", "tables", "fcs", "fcs.reader", "fcs.writer", "fcs.codes"),
-    "Sheet and study": ("samplesheet", "sheet_columns", "study", "study_plan", "panel", "marker_names"),
+    "Sheet and study": ("tube", "samplesheet", "sheet_columns", "study", "study_plan", "panel", "marker_names"),
     "From raw to clean": ("quality", "compensation", "spillover", "matrices", "transforms", "logicle_widths"),
     "Gating": (
         *("gating.gates", "gating.method", "gating.methods", "gating.template", "gating.hierarchy"),
         *("gating.consensus", "gating.mixture", "gating.mixture_fit", "gating.mixture_placement", "gating.results"),
     ),
     "Results": (
+        "settings",
         "pipeline",
         "populations",
         "pictures",

@@ -14,7 +14,7 @@ from treg_gating.cli.inputs import input_options, read_inputs
 if TYPE_CHECKING:
     from treg_gating.draft.annotate import Remark
     from treg_gating.gating.template import GatingTemplate
-    from treg_gating.samplesheet import Tube
+    from treg_gating.tube import Tube
 
 _EPILOG = """\b
 Examples:
@@ -75,7 +75,7 @@ def _header_findings(tube: Tube, gating: GatingTemplate) -> Iterator[Remark]:
     from treg_gating.errors import InputError
     from treg_gating.fcs import read_header
     from treg_gating.panel import match_panel
-    from treg_gating.samplesheet import Role
+    from treg_gating.tube import Role
 
     try:
         header = read_header(tube.path, tube.dataset)

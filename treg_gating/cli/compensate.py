@@ -41,8 +41,9 @@ _REFUSED = 2
 @click.option("--report", is_flag=True, help="A page beside it (.html) with diagnostics and a picture.")
 def command(sheet: Path, data: Path | None, batch: str | None, out: Path, report: bool) -> int:
     """Make a spillover matrix from the single-stain tubes of SHEET."""
-    from treg_gating.samplesheet import Role, read_samplesheet
+    from treg_gating.samplesheet import read_samplesheet
     from treg_gating.spillover import fit_controls
+    from treg_gating.tube import Role
 
     tubes = [
         tube

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from treg_gating.samplesheet import SampleSheet
     from treg_gating.study import Study
+    from treg_gating.tube import SampleSheet
 
 __all__ = ["Inputs", "gating_options", "input_options", "read_inputs"]
 

@@ -122,8 +122,8 @@ def run_inputs(inputs: Inputs, template: str, options: RunOptions, mail: RunMail
 
 def processes_ahead(sheet: Path, options: RunOptions) -> AbstractContextManager[None]:
     """Processes that start while this one reads and imports what a run needs, where there is surely work for them."""
-    from treg_gating.run.ledger_file import LEDGER_NAME
     from treg_gating.run.processes import cores, spares
+    from treg_gating.run.schema import LEDGER_NAME
 
     elsewhere = options.scheduler or options.workers == 0
     if elsewhere or (options.out / LEDGER_NAME).exists():
@@ -163,10 +163,10 @@ def _order(inputs: Inputs, template: str, options: RunOptions) -> RunOrder:
     from treg_gating.interchange.load import load_gates, what_was_left_out
     from treg_gating.logicle_widths import settle_widths
     from treg_gating.matrices import from_controls, odd_files, parse_order
-    from treg_gating.pipeline import RunSettings
     from treg_gating.run.child import Limits
     from treg_gating.run.order import RunOrder
     from treg_gating.run.plan import check_endpoint
+    from treg_gating.settings import RunSettings
 
     gating = load_gates(template)
     check_endpoint(inputs.study, gating)

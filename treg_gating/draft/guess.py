@@ -17,8 +17,8 @@ from treg_gating.draft.scan import Scan, ScannedFile, Unreadable
 from treg_gating.instrument import acquired_on
 from treg_gating.marker_names import Lexicon, base_detector, measure
 from treg_gating.panel import canonical_marker
-from treg_gating.samplesheet import Role
 from treg_gating.study import Study, default_study, fold_visit
+from treg_gating.tube import Role
 
 __all__ = ["COLUMNS", "Draft", "DraftRow", "Guess", "draft_sheet"]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from treg_gating.marker_names import Lexicon, is_only_dye
-from treg_gating.samplesheet import Role
+from treg_gating.tube import Role
 
 __all__ = ["Words", "natural_key", "read_words"]
 

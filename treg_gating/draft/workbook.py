@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from treg_gating.draft.guess import Draft, DraftRow, Guess
-from treg_gating.samplesheet import Role
 from treg_gating.sheet_columns import HELPER_SHEETS, INFO_PREFIX
 from treg_gating.tables import WORKBOOK_DATE
+from treg_gating.tube import Role
 
 if TYPE_CHECKING:
     from xlsxwriter.worksheet import Worksheet

@@ -16,8 +16,8 @@ from treg_gating.gating.expression import parse_expression
 from treg_gating.gating.results import FittedGate, GateStatus, SampleResult
 from treg_gating.quality import assess
 from treg_gating.sample import Sample, Spillover
-from treg_gating.samplesheet import Tube
 from treg_gating.transforms import transform_from_dict
+from treg_gating.tube import Tube
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -12,8 +12,8 @@ from treg_gating.interchange.cdisc_markers import gate_definition, marker_string
 from treg_gating.interchange.cdisc_xpt import Record
 from treg_gating.proportion import rounded
 from treg_gating.run.record import EndpointRow, RunRecord
-from treg_gating.samplesheet import Tube
 from treg_gating.study import Study, Visit
+from treg_gating.tube import Tube
 
 __all__ = ["SPECIMENS", "CdiscInput", "adtreg_records", "cp_records", "suppcp_records"]
 

@@ -13,7 +13,6 @@ from treg_gating.gating.gates import Gate
 from treg_gating.gating.results import FittedGate, SampleResult
 from treg_gating.gating.template import GatingTemplate
 from treg_gating.overrides import OpenTube
-from treg_gating.pipeline import RunSettings
 from treg_gating.reviewing.shapes import gate_of_shape, typical_gate
 from treg_gating.run.blinding import KEY_NAME, Scrubber, names_of_tubes, open_key
 from treg_gating.run.codec import decode
@@ -31,8 +30,9 @@ from treg_gating.run.decisions import (
 from treg_gating.run.last import open_last_run
 from treg_gating.run.record import RunRecord
 from treg_gating.run.review_stage import fitted_results
-from treg_gating.samplesheet import Tube
+from treg_gating.settings import RunSettings
 from treg_gating.study import Study
+from treg_gating.tube import Tube
 
 __all__ = ["Desk", "Seat"]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from treg_gating.errors import InputError
 from treg_gating.run.files import disk_errors
-from treg_gating.samplesheet import Tube
+from treg_gating.tube import Tube
 
 __all__ = ["BLINDED", "KEY_NAME", "BlindingKey", "Scrubber", "names_of_tubes", "open_key", "read_key"]
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from treg_gating.gating.template import load_template
-from treg_gating.pipeline import RunSettings
 from treg_gating.run.cohort import run_cohort
 from treg_gating.run.order import RunOrder
 from treg_gating.run.progress import QuietProgress
 from treg_gating.samplesheet import read_samplesheet
+from treg_gating.settings import RunSettings
 from treg_gating.simulate import PRESETS, write_cohort
 from treg_gating.study import read_study
 

@@ -14,7 +14,7 @@ from treg_gating.run.keys import digest, tube_identity
 from treg_gating.run.ledger import Ledger
 from treg_gating.run.plan import plan_in
 from treg_gating.run.stored import RunRow
-from treg_gating.samplesheet import Tube
+from treg_gating.tube import Tube
 
 __all__ = [
     "COHORT_MOVED",

@@ -1,22 +1,17 @@
 """The process a tube is worked on in, and the one who watches it.
 
 :class:`Child` is the watcher's side: it sends jobs through a pipe, ends the process at its limits of time and
-memory, and says what became of it. ``python -m treg_gating.run.child`` is the other side. The process ends with its
-watcher: when the pipe closes, and on Linux by the kernel's word.
+memory, and says what became of it. The other side is :mod:`treg_gating.run.child_main`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import math
 import os
 import pickle
 import select
 import signal
-import struct
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -30,17 +25,14 @@ from treg_gating.run.job import (
     Errand,
     Job,
     Outcome,
-    Shared,
     TubeError,
-    execute,
     failed_outcome,
     load_pipeline,
 )
-from treg_gating.run.processes import end_process, start_process
+from treg_gating.run.processes import HEADER, end_process, start_process
 
 __all__ = ["Child", "Limits"]
 
-_HEADER = struct.Struct("<Q")
 _LOOK = 0.05  # seconds between two looks at the clock and the memory
 _START_SECONDS = 300.0
 _LAST_WORDS = 4000
@@ -185,7 +177,7 @@ class Child:
         assert self._process.stdin is not None  # noqa: S101
         body = pickle.dumps(value)
         try:
-            self._process.stdin.write(_HEADER.pack(len(body)) + body)
+            self._process.stdin.write(HEADER.pack(len(body)) + body)
             self._process.stdin.flush()
         except OSError:
             raise _LostError(self._how_it_ended()) from None
@@ -195,7 +187,7 @@ class Child:
         assert self._process.stdout is not None  # noqa: S101
         source, deadline, got = self._process.stdout.fileno(), time.monotonic() + seconds, bytearray()
         memory = _Memory(self._process.pid, limits.memory_mb)
-        while len(got) < _HEADER.size or len(got) < _HEADER.size + _HEADER.unpack_from(got)[0]:
+        while len(got) < HEADER.size or len(got) < HEADER.size + HEADER.unpack_from(got)[0]:
             if select.select([source], [], [], _LOOK)[0]:
                 block = os.read(source, 1 << 20)
                 if not block:
@@ -205,7 +197,7 @@ class Child:
                 raise TubeError(E_TIMEOUT, f"not finished after {seconds:g} s, the limit for one tube")
             else:
                 memory.check()
-        return bytes(got[_HEADER.size :])
+        return bytes(got[HEADER.size :])
 
     def _how_it_ended(self) -> str:
         assert self._process is not None  # noqa: S101
@@ -237,67 +229,3 @@ class _Memory:
         if used > self.limit_mb:
             text = f"used {used:.0f} MB of memory; the limit for one tube is {self.limit_mb:.0f} MB"
             raise TubeError(E_MEMORY, text)
-
-
-def _serve() -> None:
-    """Answer jobs from stdin until it closes."""
-    _die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's affair
-    source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints must not enter the answers
-    inbox = _Inbox(source)
-    for name in sys.argv[1:]:
-        with contextlib.suppress(ImportError):  # a tube that needs it will say so
-            importlib.import_module(name)
-    shared: Shared | None = None
-    while True:
-        message = inbox.take()
-        if isinstance(message, bytes):
-            shared = pickle.loads(message)  # noqa: S301 (from our own parent)
-            load_pipeline(shared.pipeline)
-            _answer(sink, b"ready")
-        elif isinstance(message, Job) and shared is not None:
-            _answer(sink, pickle.dumps(execute(message, shared)))
-        elif isinstance(message, Errand):
-            _answer(sink, pickle.dumps(message.run()))
-
-
-def _answer(sink: Any, body: bytes) -> None:
-    sink.write(_HEADER.pack(len(body)) + body)
-    sink.flush()
-
-
-class _Inbox:
-    """Reads messages in a thread, so that a closed pipe ends the process even in the midst of a tube."""
-
-    def __init__(self, source: Any) -> None:
-        import queue
-
-        self._source = source
-        self._queue: queue.SimpleQueue[object] = queue.SimpleQueue()
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def take(self) -> object:
-        return self._queue.get()
-
-    def _read(self) -> None:
-        while True:
-            header = self._source.read(_HEADER.size)
-            if len(header) < _HEADER.size:
-                os._exit(0)
-            body = self._source.read(_HEADER.unpack(header)[0])
-            self._queue.put(pickle.loads(body))  # noqa: S301 (from our own parent)
-
-
-def _die_with_parent() -> None:
-    """Ask the kernel to end this process with its parent (Linux); elsewhere the closed pipe does it."""
-    if not sys.platform.startswith("linux"):
-        return
-    import ctypes
-
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
-
-if __name__ == "__main__":
-    _serve()

@@ -33,8 +33,8 @@ from treg_gating.gating.results import (
 )
 from treg_gating.quality import QualityReport
 from treg_gating.run.record import StudySummary, TemplateRow, TemplateSummary
-from treg_gating.samplesheet import Role, Tube
 from treg_gating.study import Endpoint, Limits, Statistics, Study, Visit
+from treg_gating.tube import Role, Tube
 
 __all__ = ["CLASSES", "ENUMS", "Payload", "decode", "encode"]
 

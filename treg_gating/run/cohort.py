@@ -37,7 +37,7 @@ from treg_gating.run.progress import Progress, log_to
 from treg_gating.run.review_stage import ReviewStage, fitted_results
 from treg_gating.run.shelves import FitShelf, SecondJobs
 from treg_gating.run.stored import Stored
-from treg_gating.samplesheet import Role, Tube
+from treg_gating.tube import Role, Tube
 
 if TYPE_CHECKING:
     from treg_gating.run.output_parts import Reports
@@ -63,6 +63,7 @@ def run_cohort(order: RunOrder, progress: Progress, reports: Reports = MappingPr
     FolderLockedError : another run is at work in the folder.
     DiskError, RunStateError : see there; whatever was finished is kept.
     """
+    import_beside(("importlib.metadata",))  # asked for below, while the disk takes a new ledger
     with folder_lock(order.out), log_to(order.out / "run.log.jsonl"), Ledger(order.out) as ledger:
         run = _Run(order, progress, ledger)
         run.check_order()
@@ -147,7 +148,7 @@ class _Run:
         with open_engine(self.name, len(first) or len(self.known), workers=order.workers,
                          scheduler=order.scheduler, pipeline=order.pipeline) as engine:  # fmt: skip
             log.info("working with %s", engine.description)
-            import_beside(("numpy.ma", "numpy.random"))  # what lies between the passes asks for them
+            import_beside((order.pipeline, "numpy.ma", "numpy.random"))  # what lies between the passes asks for them
             self._first(engine, first)
             self._second(engine)
             self._review(engine)
@@ -202,12 +203,13 @@ class _Run:
         due = [known for known in fitted.values() if known.tube.role in SECOND_ROLES]
         todo, older = self._not_finished_second(due, cohort_key)
         learned = _cohort_summary(cohort, self.notes_of_files, older)
-        self.ledger.keep_cohort(self.name, encode(learned))
         why = self._explain(todo, learned)
         self.progress.stage("Gating and counting", len(due), len(due) - len(todo))
         jobs = SecondJobs(self.ledger, [(known.tube, known.fit.key, known.sha256) for known in todo if known.fit])
         shared = Shared(self.order.pipeline, self.order.settings, cohort)
-        self.ledger.mark_running(self.name, [known.tube.tube_id for known in todo])
+        with self.ledger.together():
+            self.ledger.keep_cohort(self.name, encode(learned))
+            self.ledger.mark_running(self.name, [known.tube.tube_id for known in todo])
         for outcomes in run_stage(engine, jobs, shared, self.order.limits):
             with self.ledger.together():
                 for outcome in outcomes:

@@ -25,7 +25,7 @@ from treg_gating.run.lock import folder_lock
 from treg_gating.run.plan import plan_in
 from treg_gating.run.schema import SCHEMA
 from treg_gating.run.stored import RunRow, Stored, text_digest
-from treg_gating.samplesheet import Tube
+from treg_gating.tube import Tube
 
 __all__ = ["NotAsStoredError", "verify_folder"]
 

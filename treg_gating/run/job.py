@@ -15,7 +15,7 @@ from treg_gating.gating.results import SampleFit, SampleResult
 from treg_gating.run.codec import Payload, decode, encode
 from treg_gating.run.keys import code_version, file_sha256
 from treg_gating.run.processes import PIPELINE
-from treg_gating.samplesheet import Tube
+from treg_gating.tube import Tube
 
 __all__ = [
     "PIPELINE",

@@ -13,8 +13,8 @@ from treg_gating.run.lock import folder_lock
 from treg_gating.run.plan import plan_in
 from treg_gating.run.record import RunRecord
 from treg_gating.run.whole_record import record_of
-from treg_gating.samplesheet import Tube
 from treg_gating.study import Study
+from treg_gating.tube import Tube
 
 __all__ = ["LastRun", "open_last_run"]
 

@@ -11,11 +11,10 @@ from typing import Self
 from treg_gating.errors import RunStateError
 from treg_gating.run import audit
 from treg_gating.run.files import DiskError, write_bytes
-from treg_gating.run.schema import FORMAT, SCHEMA
+from treg_gating.run.schema import FORMAT, LEDGER_NAME, SCHEMA
 
 __all__ = ["HEAD_NAME", "LEDGER_NAME", "LedgerFile"]
 
-LEDGER_NAME = "ledger.sqlite"
 HEAD_NAME = "audit.head"
 
 

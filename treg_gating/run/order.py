@@ -9,7 +9,7 @@ from typing import Any
 
 from treg_gating.run.child import Limits
 from treg_gating.run.job import PIPELINE
-from treg_gating.samplesheet import SampleSheet
+from treg_gating.tube import SampleSheet
 
 __all__ = ["RunOrder"]
 
@@ -21,7 +21,7 @@ class RunOrder:
     Parameters
     ----------
     sheet : the tubes.
-    settings : :class:`treg_gating.pipeline.RunSettings`.
+    settings : :class:`treg_gating.settings.RunSettings`.
     out : output folder, made if it is not there.
     workers : processes; None for one a core, 0 for none.
     scheduler : address of a Dask scheduler; empty for a cluster of our own.

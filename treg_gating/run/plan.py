@@ -11,8 +11,8 @@ from treg_gating.run.codec import decode
 from treg_gating.run.keys import environment, matrices_identity, settings_identity
 from treg_gating.run.record import StudySummary, TemplateRow, TemplateSummary
 from treg_gating.run.stored import RunRow
-from treg_gating.samplesheet import Role, SampleSheet
 from treg_gating.study import Study
+from treg_gating.tube import Role, SampleSheet
 
 __all__ = ["check_endpoint", "plan_in", "plan_of", "study_summary", "template_summary"]
 

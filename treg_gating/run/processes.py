@@ -9,15 +9,19 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import subprocess
+import struct
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import subprocess
 
 __all__ = [
+    "FEW_COLLECTIONS",
+    "HEADER",
     "LITTLE_MEMORY",
     "ONE_THREAD",
     "PIPELINE",
@@ -29,6 +33,10 @@ __all__ = [
 ]
 
 PIPELINE = "treg_gating.pipeline"
+HEADER = struct.Struct("<Q")
+"""Length of each message between a process and its watcher."""
+FEW_COLLECTIONS = 20_000
+"""Objects between two looks for garbage: imports make many and leave none; Python's 700 cost a thirtieth of them."""
 ONE_THREAD = dict.fromkeys(
     (
         "OMP_NUM_THREADS",
@@ -69,9 +77,12 @@ def start_process(pipeline: str = "", beside: int = 1) -> tuple[subprocess.Popen
 
 
 def _start(pipeline: str, beside: int) -> tuple[subprocess.Popen[bytes], Any]:
+    import subprocess
+    import tempfile
+
     share = {"TREG_GATING_THREADS": str(max(1, cores() // beside))}
     words = tempfile.TemporaryFile()  # noqa: SIM115 (closed by whoever ends the process)
-    command = [sys.executable, "-X", "faulthandler", "-m", "treg_gating.run.child"]
+    command = [sys.executable, "-X", "faulthandler", "-m", "treg_gating.run.child_main"]
     ahead = [pipeline, *_LATER] if pipeline == PIPELINE else [pipeline] if pipeline else []
     process = subprocess.Popen(  # noqa: S603 (our own interpreter and module)
         [*command, *ahead],

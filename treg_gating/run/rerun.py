@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from treg_gating.errors import RunStateError
 from treg_gating.gating.template import GatingTemplate
-from treg_gating.pipeline import RunSettings
 from treg_gating.run.child import Limits
 from treg_gating.run.engine import open_engine
 from treg_gating.run.finish import Finished, finish_run, still_finished
@@ -24,7 +23,8 @@ from treg_gating.run.plan import plan_in
 from treg_gating.run.progress import Progress, log_to
 from treg_gating.run.review_stage import ReviewStage, fitted_results
 from treg_gating.run.stored import RunRow
-from treg_gating.samplesheet import Tube
+from treg_gating.settings import RunSettings
+from treg_gating.tube import Tube
 
 if TYPE_CHECKING:
     from treg_gating.run.output_parts import Reports

@@ -30,7 +30,7 @@ from treg_gating.run.keys import digest
 from treg_gating.run.ledger import Ledger
 from treg_gating.run.shelves import StoredShelf
 from treg_gating.run.stored import Stored
-from treg_gating.samplesheet import Tube
+from treg_gating.tube import Tube
 
 __all__ = ["ReviewStage", "fitted_results", "reviewed"]
 

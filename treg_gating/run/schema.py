@@ -5,8 +5,9 @@ Fits, results and the audit trail only grow; a run that came to its end, with it
 
 from __future__ import annotations
 
-__all__ = ["FORMAT", "SCHEMA"]
+__all__ = ["FORMAT", "LEDGER_NAME", "SCHEMA"]
 
+LEDGER_NAME = "ledger.sqlite"
 FORMAT = 2
 
 _TABLES = """

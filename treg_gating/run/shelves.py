@@ -11,7 +11,7 @@ from treg_gating.gating.results import SampleFit, SampleResult
 from treg_gating.run.codec import decode
 from treg_gating.run.job import Job
 from treg_gating.run.stored import Stored
-from treg_gating.samplesheet import Tube
+from treg_gating.tube import Tube
 
 __all__ = ["Chosen", "FitShelf", "ResultShelf", "SecondJobs", "StoredShelf", "Values"]
 

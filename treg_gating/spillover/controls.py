@@ -9,9 +9,9 @@ from treg_gating.errors import CompensationError, TregGatingError
 from treg_gating.fcs import read_fcs
 from treg_gating.panel import MarkerSpec, match_panel
 from treg_gating.sample import Sample
-from treg_gating.samplesheet import Role, Tube
 from treg_gating.spillover.fit import SpilloverFit, fit_spillover
 from treg_gating.spillover.stains import SingleStain
+from treg_gating.tube import Role, Tube
 
 __all__ = ["BatchControls", "detector_of", "fit_controls"]
 
