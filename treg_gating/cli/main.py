@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import os
 import sys
@@ -11,7 +10,6 @@ import click
 
 from treg_gating import __version__
 from treg_gating.cli.exits import EXIT_CODES, run_to_exit_code
-from treg_gating.run.processes import FEW_COLLECTIONS
 
 __all__ = ["cli", "main"]
 
@@ -95,5 +93,4 @@ def main() -> None:
     # Before numpy is loaded: one thread for linear algebra, because its sums depend on the number of threads.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
-    gc.set_threshold(FEW_COLLECTIONS)
     sys.exit(run_to_exit_code(cli))

@@ -6,7 +6,6 @@ import contextlib
 import math
 import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -66,6 +65,8 @@ def write_fcs(
     head = _head(pairs, values.shape[0] * values.shape[1] * 4, inspection)
     clocks = [i for i, channel in enumerate(channels) if channel.is_time]
     target = os.path.abspath(inspection.path)  # noqa: PTH100
+    import tempfile  # not for processes that only read
+
     fd, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=os.path.dirname(target))  # noqa: PTH120
     try:
         with os.fdopen(fd, "wb") as file:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib
 import os
 import pickle
 import queue
@@ -16,9 +15,11 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from functools import partial
+from importlib import import_module
 from typing import Any
 
-from treg_gating.run.processes import FEW_COLLECTIONS, HEADER
+from treg_gating.run.processes import HEADER, do_beside
 
 
 def serve(names: Sequence[str]) -> None:
@@ -26,19 +27,22 @@ def serve(names: Sequence[str]) -> None:
 
     Parameters
     ----------
-    names : modules to import ahead of the first job.
+    names : modules to import ahead of the first job: one that it cannot begin without, and behind it those that it asks
+        for in its course, which come in a thread while its file is read.
     """
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's affair
     source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not enter the answers
     inbox = _Inbox(source)
-    gc.set_threshold(FEW_COLLECTIONS)
-    from treg_gating.run import job  # with all that it imports, after the line above
+    gc.disable()  # imports leave no garbage, and to look for it takes a thirtieth of their time
+    from treg_gating.run import job
 
-    for name in names:
+    for name in names[:1]:
         with contextlib.suppress(ImportError):  # a tube that needs it will say so
-            importlib.import_module(name)
+            import_module(name)
+    gc.enable()
+    do_beside(*(partial(import_module, name) for name in names[1:]))
     shared: job.Shared | None = None
     while True:
         message = inbox.take()

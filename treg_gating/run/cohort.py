@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
+from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +34,7 @@ from treg_gating.run.ledger import Ledger
 from treg_gating.run.lock import folder_lock
 from treg_gating.run.order import RunOrder
 from treg_gating.run.plan import plan_of
-from treg_gating.run.processes import cores, import_beside
+from treg_gating.run.processes import cores, do_beside
 from treg_gating.run.progress import Progress, log_to
 from treg_gating.run.review_stage import ReviewStage, fitted_results
 from treg_gating.run.shelves import FitShelf, SecondJobs
@@ -63,7 +65,7 @@ def run_cohort(order: RunOrder, progress: Progress, reports: Reports = MappingPr
     FolderLockedError : another run is at work in the folder.
     DiskError, RunStateError : see there; whatever was finished is kept.
     """
-    import_beside(("importlib.metadata",))  # asked for below, while the disk takes a new ledger
+    do_beside(code_version, environment)  # asked for below, while the disk takes a new ledger
     with folder_lock(order.out), log_to(order.out / "run.log.jsonl"), Ledger(order.out) as ledger:
         run = _Run(order, progress, ledger)
         run.check_order()
@@ -148,7 +150,8 @@ class _Run:
         with open_engine(self.name, len(first) or len(self.known), workers=order.workers,
                          scheduler=order.scheduler, pipeline=order.pipeline) as engine:  # fmt: skip
             log.info("working with %s", engine.description)
-            import_beside((order.pipeline, "numpy.ma", "numpy.random"))  # what lies between the passes asks for them
+            names = (order.pipeline, "numpy.ma", "numpy.random")  # what lies between the passes asks for them
+            do_beside(*(partial(import_module, name) for name in names))
             self._first(engine, first)
             self._second(engine)
             self._review(engine)

@@ -7,12 +7,11 @@ program that will send it tubes, which imports for as long.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import struct
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,14 +19,13 @@ if TYPE_CHECKING:
     import subprocess
 
 __all__ = [
-    "FEW_COLLECTIONS",
     "HEADER",
     "LITTLE_MEMORY",
     "ONE_THREAD",
     "PIPELINE",
     "cores",
+    "do_beside",
     "end_process",
-    "import_beside",
     "spares",
     "start_process",
 ]
@@ -35,8 +33,6 @@ __all__ = [
 PIPELINE = "treg_gating.pipeline"
 HEADER = struct.Struct("<Q")
 """Length of each message between a process and its watcher."""
-FEW_COLLECTIONS = 20_000
-"""Objects between two looks for garbage: imports make many and leave none; Python's 700 cost a thirtieth of them."""
 ONE_THREAD = dict.fromkeys(
     (
         "OMP_NUM_THREADS",
@@ -104,13 +100,13 @@ def end_process(process: subprocess.Popen[bytes]) -> None:
                 pipe.close()
 
 
-def import_beside(names: Sequence[str]) -> None:
-    """Import modules in a thread, while this process waits for others."""
+def do_beside(*works: Callable[[], object]) -> None:
+    """Call functions in a thread, while this process waits for others or for the disk; who needs them meets errors."""
 
     def all_of_them() -> None:
-        for name in names:
-            with contextlib.suppress(ImportError):  # who needs it will say so
-                importlib.import_module(name)
+        for work in works:
+            with contextlib.suppress(Exception):
+                work()
 
     threading.Thread(target=all_of_them, daemon=True).start()
 
