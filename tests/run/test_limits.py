@@ -76,7 +76,7 @@ def test_where_each_core_has_a_child_none_uses_a_second_thread(monkeypatch: pyte
         asked.append(env["TREG_GATING_THREADS"])
         return object()
 
-    monkeypatch.setattr(processes.subprocess, "Popen", popen)
+    monkeypatch.setattr(subprocess, "Popen", popen)
     monkeypatch.setattr(processes, "cores", lambda: 4)
     for beside in (1, 2, 3, 4, 9):
         processes.start_process("", beside)[1].close()
