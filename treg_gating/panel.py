@@ -35,8 +35,9 @@ from treg_gating.sample import Channel
 
 __all__ = ["MarkerSpec", "Panel", "canonical_marker", "match_panel"]
 
-_ACTION = """Say which detector carries it: a 'markers' column in the sample sheet (detector=marker; detector=marker, \
-or the path of a table with the columns channel,marker), or the channel in the template's panel.csv"""
+_ACTION = """Say which detector carries it: for all files with --markers (a table with the columns channel,marker, or \
+a FlowJo workspace), for one in a 'markers' column of the sample sheet (detector=marker; detector=marker, or the path \
+of such a table), or in the template's panel.csv"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,7 @@ class RowReader:
         if name is None and role in {Role.SAMPLE, None}:
             names = self.study.visit_names
             problem = f"unknown visit{did_you_mean(text, names, cutoff=0.6)}"
-            action = "Other spellings belong into the visit's synonyms in study.toml"
+            action = "In study.toml, another spelling belongs into a visit's synonyms, another visit into a [[visit]]"
             self.fault(
                 row.number, "visit", problem, found=repr(text), expected="one of " + ", ".join(names), action=action
             )

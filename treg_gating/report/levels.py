@@ -62,7 +62,7 @@ def sample_level(result: SampleResult, numerator: str) -> Level:
 def headline(result: SampleResult, numerator: str) -> str:
     """Why the tube stands where it stands, in one line: the worst flag's text, and how many more there are."""
     if result.status != "done":
-        return result.reason
+        return result.reason.removeprefix(f"{result.file}:").lstrip()  # the file's name stands beside it
     worst = sorted(result.flags, key=lambda flag: flag_level(flag.level).rank)
     fault = _endpoint_fault(result, numerator)
     if fault and not (worst and worst[0].level == FlagLevel.FAIL):

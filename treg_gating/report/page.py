@@ -162,6 +162,7 @@ def _groups(samples: Sequence[SampleView]) -> list[tuple[Any, list[SampleView]]]
 def _endpoint_lines(record: RunRecord, points: Sequence[EndpointPoint], axis: Axis | None) -> list[dict[str, Any]]:
     lines = []
     for row, point in zip(record.endpoint, points, strict=True):
+        file = str(row.get("file") or "")
         lines.append(
             {
                 "point": point,
@@ -177,9 +178,9 @@ def _endpoint_lines(record: RunRecord, points: Sequence[EndpointPoint], axis: Ax
                     cell_number(row, "treg_per_ul_low"), cell_number(row, "treg_per_ul_high")
                 ),
                 "absolute": "; ".join(str(row.get(k)) for k in ("absolute_from", "absolute_note") if row.get(k)),
-                "file": str(row.get("file") or ""),
+                "file": file,
                 "status": str(row.get("status") or "").replace("_", " "),
-                "reason": str(row.get("reason") or ""),
+                "reason": str(row.get("reason") or "").replace(f" {file}:", "", 1),  # the name stands beside it
                 "flags": [code.strip() for code in str(row.get("flags") or "").split(";") if code.strip()],
                 "forest": figures.forest_cell(point, axis) if axis else "",
             }

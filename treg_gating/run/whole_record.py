@@ -24,6 +24,7 @@ def record_of(ledger: Ledger, row: RunRow, ended: str) -> RunRecord:
     results = ResultShelf(ledger.results_of(row.run))
     endpoint, others = endpoint_tables(results, plan["tubes"], plan["study"], plan["template"], row.code)
     consensus = {name: None if gate is None else gate_to_dict(gate) for name, gate in cohort["consensus"].items()}
+    assumed = plan["study"].notes if plan["study"].assumed else ()
     trail = ledger.audit_before_end(row.run)
     made = [decision for decision in ledger.decisions() if decision.seq <= len(trail)]
     return RunRecord(
@@ -32,9 +33,9 @@ def record_of(ledger: Ledger, row: RunRow, ended: str) -> RunRecord:
         version=row.code,
         template=plan["template"],
         study=study_summary(plan["study"]),
-        study_assumed=" ".join(plan["study"].notes) if plan["study"].assumed else "",
+        study_assumed=" ".join(assumed),
         set_aside=plan["set_aside"],
-        notes=(*plan["notes"], *cohort["notes"]),
+        notes=tuple(note for note in (*plan["notes"], *cohort["notes"]) if note not in assumed),
         samples=Values(results),
         endpoint=tuple(endpoint),
         consensus=consensus,
