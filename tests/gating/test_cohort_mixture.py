@@ -12,6 +12,7 @@ import pytest
 from treg_gating.errors import GateFitError
 from treg_gating.gating.bins import Binned, bin_events, bounded, merged
 from treg_gating.gating.cohort_mixture import learn_mixture, name_components, position
+from treg_gating.gating.members import Member, stored
 from treg_gating.gating.method import FitContext, Learner
 from treg_gating.gating.methods.aligned_mixture import AlignedMixture
 from treg_gating.gating.mixture import BLOCK, Mixture, expectation, marginal, probability
@@ -214,16 +215,16 @@ def tubes(shifts: list[float], share: float = 0.08) -> list[Binned]:
 
 
 def test_learning_aligns_tubes_and_finds_the_share() -> None:
-    members, pooled, spread = learn_mixture(
+    learnt = learn_mixture(
         tubes([-0.04, 0.0, 0.04]), components=4, nu=30, tie=0.3, starts=3, width=0.02, loose=0.1, signs=SIGNS,
     )  # fmt: skip
-    assert 1 <= len(members) <= 5
-    for found in members:
-        wanted = name_components(found, SIGNS)
-        assert found.weights[wanted].sum() == pytest.approx(0.08, abs=0.006)
-        assert found.means[wanted].mean(axis=0) == pytest.approx([0.60, 0.40, 0.52], abs=0.02)
-    assert spread < 0.1
-    assert pooled.total == pytest.approx(12_000)
+    assert 1 <= len(learnt.members) <= 5
+    for found in learnt.members:
+        assert found.share == pytest.approx(0.08, abs=0.006)
+        assert found.mixture.means[found.wanted].mean(axis=0) == pytest.approx([0.60, 0.40, 0.52], abs=0.02)
+    assert learnt.spread < 0.1
+    assert learnt.shown.total == pytest.approx(12_000)
+    assert learnt.doubt is None  # there was no dim marker to doubt
 
 
 def test_where_a_tube_lies_on_context_does_not_follow_the_shares_of_its_sides() -> None:
@@ -291,8 +292,7 @@ def test_a_tube_takes_the_mean_of_the_middle_members_and_says_where_they_differ(
     all_cells, two, only = [True, True, True], [False, True, True], [False, False, True]
     model = {
         "columns": ["CD25", "CD127", "FOXP3"],
-        **{name: np.array([getattr(one, name)] * 5) for name in ("means", "scales", "weights")},
-        "wanted": np.array([all_cells, two, only, only, only]),
+        **stored([Member(one, np.array(wanted)) for wanted in (all_cells, two, only, only, only)]),
         "normal": np.array([0.7, -0.7]), "recall": 0.95, "tubes": 1,
     }  # fmt: skip
     method = AlignedMixture()

@@ -30,11 +30,13 @@ class Binned:
     points : centres of the occupied bins, shape (n, d), in gate units.
     counts : events per bin, shape (n,).
     width : of the cells whose events stand at their mean, gate units; 0 where the bins are taken for points.
+    beside : mean in each bin of a marker that the bins are not made of, shape (n,), or None.
     """
 
     points: Array
     counts: Array
     width: float = 0.0
+    beside: Array | None = None
 
     @property
     def total(self) -> float:
@@ -100,7 +102,8 @@ def merged(data: Binned, width: float) -> Binned:
         _, cell = np.unique(cell, return_inverse=True)
     counts = np.bincount(cell, data.counts)[known]
     means = [np.bincount(cell, data.counts * axis)[known] / counts for axis in data.points.T]
-    return Binned(np.stack(means).T, counts.astype(np.float64), width)
+    beside = None if data.beside is None else np.bincount(cell, data.counts * data.beside)[known] / counts
+    return Binned(np.stack(means).T, counts.astype(np.float64), width, beside)
 
 
 def bounded(data: Binned, most: int, width: float) -> Binned:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.gating.bins import Binned, bounded
+from treg_gating.gating.members import Member, corrected
 from treg_gating.gating.mixture import Mixture
 from treg_gating.gating.mixture_fit import fit_mixture
 from treg_gating.gating.mixture_placement import Placement, place_mixture
 from treg_gating.gating.mixture_start import split_sides, structured_starts
 
-__all__ = ["learn_mixture", "name_components", "position"]
+__all__ = ["Learnt", "learn_mixture", "name_components", "position"]
 
 Array = NDArray[np.float64]
 ROUNDS = 3
@@ -29,6 +30,25 @@ EVENTS_PER_TUBE = 20_000  # a tube counts at most as much as this many events
 SHOWN_TUBES = 8  # whose events are given back as they are, to draw a line on
 
 
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """What a cohort taught.
+
+    Parameters
+    ----------
+    members : mixtures in the cohort's common position, with the components that are the population.
+    shown : events of up to eight tubes there, not merged.
+    spread : range of the population's share over the middle of the starts, or over the members where the dim marker
+        corrected them, as a fraction of the median (how far the answer depends on the start).
+    doubt : why the dim marker was not used; None where there was none.
+    """
+
+    members: tuple[Member, ...]
+    shown: Binned
+    spread: float
+    doubt: str | None = None
+
+
 def learn_mixture(
     tubes: Sequence[Binned],
     *,
@@ -39,7 +59,7 @@ def learn_mixture(
     width: float,
     loose: float,
     signs: Array,
-) -> tuple[tuple[Mixture, ...], Binned, float]:
+) -> Learnt:
     """Align the tubes and fit the mixture they share.
 
     Alternates between fitting the pooled, shifted events and shifting each tube to fit; then fits the pooled events
@@ -50,11 +70,7 @@ def learn_mixture(
     event stays in, at the mean of its cell (Verbeek, Nunnink & Vlassis, Data Min Knowl Discov 2006, fit mixtures to
     cells in the same way).
 
-    Returns
-    -------
-    The mixtures in the cohort's common position; events of up to eight tubes there, not merged; the range of the
-    population's share over the middle of the starts, as a fraction of the median (how far the answer depends on the
-    start).
+    Where the tubes have a dim marker beside their events, it corrects these ends (`gating/members.py`).
     """
     shifts = _aligned(tubes, components=components, nu=nu, tie=tie, width=width, loose=loose, signs=signs)
     fine = bounded(_pooled(tubes, shifts), FINE_CELLS, width)
@@ -72,14 +88,23 @@ def learn_mixture(
     order = np.argsort(shares, kind="stable")
     order = order[shares[order] > 0]
     if not len(order):
-        return (found[0],), shown, 0.0
+        return Learnt((_named(found[0], signs),), shown, 0.0)
     middle = len(order) - 1
     kept = sorted({int(order[round(middle * place)]) for place in MEMBERS}, key=lambda at: float(shares[at]))
     low, high = (shares[order[round(middle * place)]] for place in (MEMBERS[1], MEMBERS[-2]))
     spread = float((high - low) / np.median(shares[order]))
-    final = [fitted(fine, found[at], FINE_STEPS) for at in kept]
-    members = tuple(mixture for mixture in final if name_components(mixture, signs).any())
-    return members or (found[order[middle // 2]],), shown, spread
+    final = [_named(fitted(fine, found[at], FINE_STEPS), signs) for at in kept]
+    members = tuple(one for one in final if one.wanted.any()) or (_named(found[order[middle // 2]], signs),)
+    if fine.beside is None:
+        return Learnt(members, shown, spread)
+    members, doubt = corrected(members, fine, floor=width / 2, tie=tie)
+    if not doubt:
+        spread = (members[-1].share - members[0].share) / members[len(members) // 2].share
+    return Learnt(members, shown, spread, doubt)
+
+
+def _named(mixture: Mixture, signs: Array) -> Member:
+    return Member(mixture, name_components(mixture, signs))
 
 
 def _aligned(
@@ -179,4 +204,5 @@ def _pooled(tubes: Sequence[Binned], shifts: Array) -> Binned:
     """All tubes in one, each moved back by its shift."""
     points = np.concatenate([tube.points - shift for tube, shift in zip(tubes, shifts, strict=True)])
     counts = np.concatenate([tube.counts * min(1.0, EVENTS_PER_TUBE / tube.total) for tube in tubes])
-    return Binned(points, counts)
+    beside = [tube.beside for tube in tubes if tube.beside is not None]
+    return Binned(points, counts, beside=np.concatenate(beside) if len(beside) == len(tubes) else None)

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from treg_gating.errors import GateFitError
 from treg_gating.gating.bins import Binned, bin_events, bounded, merged
 from treg_gating.gating.boundary import balanced_line, balanced_threshold, best_boundary, generous_line
-from treg_gating.gating.cohort_mixture import learn_mixture, name_components
+from treg_gating.gating.cohort_mixture import Learnt, learn_mixture
+from treg_gating.gating.dim_marker import in_deviations
 from treg_gating.gating.far_side import FarSide, evened, moved
 from treg_gating.gating.gates import HalfPlane, Interval
+from treg_gating.gating.members import CONTRADICTED, Member, each_probability, restored, stored
 from treg_gating.gating.method import FitContext, Learner, MethodFit, argument
-from treg_gating.gating.mixture import Mixture, marginal, probabilities, probability
 from treg_gating.gating.mixture_placement import Placement, place_mixture
 from treg_gating.gating.stain_strength import Reach, Stretch
 from treg_gating.threads import side_by_side
@@ -24,25 +25,11 @@ from treg_gating.threads import side_by_side
 __all__ = ["AlignedMixture"]
 
 Array = NDArray[np.float64]
-MEMBER = ("means", "scales", "weights", "wanted")  # of the model, one entry a member each
 MOST_CELLS = 8_000  # of what a tube tells the cohort
 PLACING = 3  # bins, along each axis, that are one while the mixture is placed: it moves by less than 0.001 gate units
 SETTLED = 3e-5  # gain of log likelihood per event below which the mixture has found its place
+DOUBTED = "on the cohort, the marker that should correct the mixture contradicts it: activated cells may be counted"
 UNSTABLE = 0.25  # range of the population's share over the starts, of itself, that must be spoken of
-
-
-@dataclass(frozen=True, eq=False)
-class _Member:
-    """One of the cohort's mixtures on one tube, and which of its components are the population."""
-
-    mixture: Mixture
-    wanted: NDArray[np.bool_]
-    place: Placement
-
-
-def _probabilities(members: Sequence[_Member], points: Array) -> Array:
-    """Of the population at `points` by each of the members, shape (members, n)."""
-    return probabilities([(one.mixture, one.wanted) for one in members], points)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,14 +39,16 @@ class _Placed:
     Parameters
     ----------
     sides : how its markers were made even. members : those in the middle on this tube, by the population's share.
-    stretch : how the last marker was drawn to the cohort's strength behind that. posterior : their mean, shape (bins,).
+    places : where they lie. stretch : how the last marker was drawn to the cohort's strength behind the sides.
+    posterior : mean of the members, shape (bins,).
     expected : events of the population by each of them, ascending.
     """
 
     binned: Binned
     sides: tuple[FarSide, ...]
     stretch: Stretch
-    members: tuple[_Member, ...]
+    members: tuple[Member, ...]
+    places: tuple[Placement, ...]
     columns: tuple[str, ...]
     posterior: Array
     expected: Array
@@ -67,12 +56,12 @@ class _Placed:
     @property
     def shift(self) -> Array:
         """The tube's displacement, shape (d,)."""
-        return np.asarray(np.mean([one.place.shift for one in self.members], axis=0))
+        return np.asarray(np.mean([place.shift for place in self.places], axis=0))
 
     @property
     def covariance(self) -> Array:
         """Of the displacement, shape (d, d)."""
-        return np.asarray(np.mean([np.linalg.inv(one.place.information) for one in self.members], axis=0))
+        return np.asarray(np.mean([np.linalg.inv(place.information) for place in self.places], axis=0))
 
     @property
     def total(self) -> float:
@@ -82,7 +71,7 @@ class _Placed:
     def probability(self, points: Array) -> Array:
         """Of the population at `points`, shape (n,)."""
         even = self.stretch(moved(points, self.sides))
-        return np.asarray(_probabilities(self.members, even).mean(axis=0))
+        return np.asarray(each_probability(self.members, even).mean(axis=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +87,8 @@ class AlignedMixture:
     population sought is made of the components that are high and low on the markers named; `context` markers
     take part in the mixture where they are stained (CD45RA tells naive from memory cells, and so a naive Treg
     from an activated cell), but say nothing of which components are sought. Without context, naive and memory
-    cells lie in one cloud whose parts differ more in shape: `tie_alone` counts there.
+    cells lie in one cloud whose parts differ more in shape: `tie_alone` counts there. Beside context, a marker that
+    the population carries a little less of (`dim`) corrects what the mixture takes (`gating/dim_marker.py`).
 
     The gate is drawn so that a person can read it: a straight line on the first high and the first low marker
     (a step with two dimensions), and a threshold on the remaining high marker (a step with that one dimension).
@@ -119,6 +109,7 @@ class AlignedMixture:
     high: tuple[str, ...] = argument(("CD25", "FOXP3"), "markers the population is high on; the first makes the line")
     low: tuple[str, ...] = argument(("CD127",), "markers the population is low on; the first makes the line")
     context: tuple[str, ...] = argument(("CD45RA",), "markers that help to tell populations apart, where stained")
+    dim: str = argument("", "a marker the population carries a little less of: corrects the mixture, is not cut on")
     components: int = argument(12, "components of the mixture")
     nu: float = argument(30.0, "degrees of freedom of the t distributions; large is Gaussian")
     tie: float = argument(0.05, "strength of the prior that all components have one shape, as a share of all events")
@@ -154,13 +145,23 @@ class AlignedMixture:
     def summarise(self, context: FitContext) -> Mapping[str, Any]:
         """Sparse histogram of this tube, made even, in no more cells than the cohort's fit can use."""
         columns = self._measured(context)
-        key = (self.bin, columns, self.high, context.n_events, context.base)
+        key = (self.bin, columns, self.high, self.dim, context.n_events, context.base)
         if key not in context.memo:  # two steps that learn the same from the same events look at them once
-            even, _ = evened(bin_events(context.fetch(columns), self.bin), self.signs)
+            even, _ = evened(self._collected(context, columns), self.signs)
             context.memo[key] = bounded(even, MOST_CELLS, self.bin)
         cells: Binned = context.memo[key]
-        points, counts = (values.astype(np.float32) for values in (cells.points, cells.counts))
-        return {"columns": list(columns), "points": points, "counts": counts}
+        told = {"points": cells.points, "counts": cells.counts}
+        told |= {} if cells.beside is None else {"beside": cells.beside}
+        return {"columns": list(columns), **{name: values.astype(np.float32) for name, values in told.items()}}
+
+    def _collected(self, context: FitContext, columns: Sequence[str]) -> Binned:
+        """The tube's events in bins, with the dim marker's mean beside them where there is one."""
+        if not self.dim or not context.measures(self.dim):
+            return bin_events(context.fetch(columns), self.bin)
+        events = context.fetch((*columns, self.dim)).astype(np.float64)
+        events = events[np.isfinite(events).all(axis=1)]
+        centres = (np.floor(events[:, :-1] / self.bin) + 0.5) * self.bin
+        return merged(Binned(centres, np.ones(len(events)), beside=in_deviations(events[:, -1])), self.bin)
 
     def pool(self, learners: Sequence[Learner]) -> Mapping[str, Any]:
         """Align the tubes, fit the shared mixture, name its components, choose the line."""
@@ -169,13 +170,13 @@ class AlignedMixture:
             for name in (*self.markers, *self.context)
             if learners and all(name in one.summary["columns"] for one in learners)
         ]
-        tubes = [_binned(one.summary, columns) for one in learners]
+        n = len(self.markers)
+        tubes = [_binned(one.summary, columns, dim=len(columns) > n) for one in learners]
         tubes = [tube for tube in tubes if tube.total >= self.minimum]
         if not tubes:
             msg = f"none of {len(learners)} tubes has {self.minimum} events to learn from"
             raise GateFitError(msg)
-        n = len(self.markers)
-        members, pooled, spread = learn_mixture(
+        learnt = learn_mixture(
             tubes,
             components=self.components,
             nu=self.nu,
@@ -185,34 +186,33 @@ class AlignedMixture:
             loose=self.loose,
             signs=self.signs,
         )
-        wanted = np.array([name_components(one, self.signs) for one in members])
-        if not wanted.any():
-            shown = "; ".join(", ".join(f"{value:.2f}" for value in mean[:n]) for mean in members[0].means)
+        members, pooled = learnt.members, learnt.shown
+        if not any(one.wanted.any() for one in members):
+            means = members[0].mixture.means[:, :n]
+            shown = "; ".join(", ".join(f"{value:.2f}" for value in mean) for mean in means)
             msg = f"no component is high on {', '.join(self.high)} and low on {', '.join(self.low)} (means: {shown})"
             raise GateFitError(msg)
-        each = [probability(one, these, pooled.points) for one, these in zip(members, wanted, strict=True)]
-        posterior = np.asarray(np.mean(each, axis=0))
+        posterior = np.asarray(each_probability(members, pooled.points).mean(axis=0))
         boundary = best_boundary(pooled, posterior, self.signs)
-        middle, reach = len(members) // 2, 0.0
-        if n > 2 and wanted[middle].any():
+        middle, reach = members[len(members) // 2], 0.0
+        if n > 2 and middle.wanted.any():
             cells = (merged(tube, PLACING * self.bin) for tube in tubes)
-            reach = float(np.median([Reach.of(one, members[middle], wanted[middle], n - 1).distance for one in cells]))
+            found = [Reach.of(one, middle.mixture, middle.wanted, n - 1) for one in cells]
+            reach = float(np.median([one.distance for one in found]))
         return {
             "columns": columns,
             "reach": reach,
-            "means": np.array([one.means for one in members]),
-            "scales": np.array([one.scales for one in members]),
-            "weights": np.array([one.weights for one in members]),
-            "wanted": wanted,
+            **stored(members),
             "normal": np.array(boundary.normal),
             "recall": boundary.recall,
             "f1": boundary.f1,
-            "starts_spread": spread,
+            "starts_spread": learnt.spread,
+            "doubt": learnt.doubt,
             "tubes": len(tubes),
-            "notes": self._notes(columns, spread),
+            "notes": self._notes(columns, learnt),
         }
 
-    def _notes(self, columns: Sequence[str], spread: float) -> list[str]:
+    def _notes(self, columns: Sequence[str], learnt: Learnt) -> list[str]:
         """What a reader of the run must know of the model."""
         notes = [
             f"{name} is not stained in every tube the cohort learns from and took no part; "
@@ -220,10 +220,16 @@ class AlignedMixture:
             for name in self.context
             if name not in columns
         ]
-        if spread > UNSTABLE:
+        if learnt.doubt:
             notes.append(
-                f"the population's share differs by {100 * spread:.0f} % of itself over the middle of {self.starts} "
-                "starts of the fit; each tube takes the mean of those. Look at the gates before the values are used"
+                f"{self.dim} could not correct the mixture: {learnt.doubt}. Where the population ends and activated "
+                f"cells begin rests on {' and '.join(self.markers)} alone: percentages may be off by a tenth"
+            )
+        if learnt.spread > UNSTABLE:
+            notes.append(
+                f"the population's share differs by {100 * learnt.spread:.0f} % of itself over the middle of "
+                f"{self.starts} starts of the fit; each tube takes the mean of those. Look at the gates before the "
+                "values are used"
             )
         return notes
 
@@ -251,43 +257,38 @@ class AlignedMixture:
         stretch = self._stretch(model, at, cells)
         even, cells = (replace(these, points=stretch(these.points)) for these in (even, cells))
 
-        def put(one: Sequence[Array]) -> tuple[float, _Member]:
-            learnt, together = self._member(one, at)
+        def put(member: Member) -> tuple[float, Member, Placement]:
+            learnt = member.mixture
             place = place_mixture(
                 learnt,
                 cells,
                 loose=self.loose,
                 stiffness=self.stiffness,
                 tolerance=SETTLED,
-                together=together,
+                together=member.wanted,
                 firmness=self.firmness,
             )
             mixture = replace(learnt, means=learnt.means + place.shift + place.moves, weights=place.weights)
-            member = _Member(mixture, together, place)
-            return float(cells.counts @ _probabilities([member], cells.points)[0]), member
+            member = replace(member, mixture=mixture)
+            return float(cells.counts @ each_probability([member], cells.points)[0]), member, place
 
-        found = side_by_side(put, list(zip(*(model[name] for name in MEMBER), strict=True)))
+        found = side_by_side(put, restored(model, self.nu, at))
         found.sort(key=lambda one: one[0])
         cut = (len(found) - 1) // 4
-        members = tuple(member for _, member in found[cut : len(found) - cut])
-        posteriors = _probabilities(members, even.points)
+        _, members, places = zip(*found[cut : len(found) - cut], strict=True)
+        posteriors = each_probability(members, even.points)
         return _Placed(
-            binned, sides, stretch, members, columns, posteriors.mean(axis=0), np.sort(posteriors @ binned.counts)
-        )
-
-    def _member(self, one: Sequence[Array], at: list[int]) -> tuple[Mixture, NDArray[np.bool_]]:
-        """A member of the model on some of its columns, and which of its components are the population."""
-        means, scales, weights, wanted = (np.asarray(values) for values in one)
-        return marginal(Mixture(means, scales, weights, self.nu), at), wanted.astype(bool)
+            binned, sides, stretch, members, places, columns, posteriors.mean(axis=0),
+            np.sort(posteriors @ binned.counts),
+        )  # fmt: skip
 
     def _stretch(self, model: Mapping[str, Any], at: list[int], cells: Binned) -> Stretch:
         """Of a tube to the cohort's strength on the marker that decides, where that is one besides the line's."""
         axis = len(self.markers) - 1
         if not model.get("reach"):
             return Stretch(axis)
-        middle = len(model["means"]) // 2
-        mixture, wanted = self._member([model[name][middle] for name in MEMBER], at)
-        return Stretch.to(float(model["reach"]), Reach.of(cells, mixture, wanted, axis), axis)
+        one = restored(model, self.nu, at)[len(model["means"]) // 2]
+        return Stretch.to(float(model["reach"]), Reach.of(cells, one.mixture, one.wanted, axis), axis)
 
     def _line(self, context: FitContext, model: Mapping[str, Any], placed: _Placed) -> MethodFit:
         normal = np.asarray(model["normal"], dtype=np.float64)
@@ -328,7 +329,7 @@ def _caution(placed: _Placed, model: Mapping[str, Any]) -> str:
     spread = float(model.get("starts_spread", 0.0))
     if high - low <= UNSTABLE * mean:
         if spread <= UNSTABLE:
-            return ""
+            return DOUBTED if model.get("doubt") == CONTRADICTED else ""
         return f"on the cohort, fits from different starts differ by {100 * spread:.0f} % of the population's share"
     share = 100 / placed.binned.total
     return (
@@ -337,8 +338,9 @@ def _caution(placed: _Placed, model: Mapping[str, Any]) -> str:
     )
 
 
-def _binned(summary: Mapping[str, Any], columns: Sequence[str]) -> Binned:
-    """A tube's histogram on some of its columns."""
+def _binned(summary: Mapping[str, Any], columns: Sequence[str], *, dim: bool) -> Binned:
+    """A tube's histogram on some of its columns, with the dim marker beside it where that is asked for."""
     at = [list(summary["columns"]).index(name) for name in columns]
     points, counts = np.asarray(summary["points"], dtype=np.float64), np.asarray(summary["counts"], dtype=np.float64)
-    return Binned(points.reshape(len(counts), -1)[:, at], counts)
+    beside = np.asarray(summary["beside"], dtype=np.float64) if dim and "beside" in summary else None
+    return Binned(points.reshape(len(counts), -1)[:, at], counts, beside=beside)
