@@ -180,7 +180,7 @@ def _endpoint_lines(record: RunRecord, points: Sequence[EndpointPoint], axis: Ax
                 "absolute": "; ".join(str(row.get(k)) for k in ("absolute_from", "absolute_note") if row.get(k)),
                 "file": file,
                 "status": str(row.get("status") or "").replace("_", " "),
-                "reason": str(row.get("reason") or "").replace(f" {file}:", "", 1),  # the name stands beside it
+                "reason": str(row.get("reason") or "").replace(f" {file}:", " ", 1),  # the name stands beside it
                 "flags": [code.strip() for code in str(row.get("flags") or "").split(";") if code.strip()],
                 "forest": figures.forest_cell(point, axis) if axis else "",
             }
