@@ -15,6 +15,7 @@ from typing import Any, Protocol, TextIO
 __all__ = ["LinesProgress", "Progress", "QuietProgress", "TerminalProgress", "log_to", "open_progress"]
 
 _LINES_A_STAGE = 10
+_SECONDS_A_LINE = 1.0
 
 
 class Progress(Protocol):
@@ -58,15 +59,17 @@ class QuietProgress:
 
 
 class LinesProgress:
-    """Time-stamped lines, about ten a stage beside failures."""
+    """Time-stamped lines, about ten a stage and at most one a second, beside failures and the end of a stage."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._name, self._total, self._done, self._began, self._new = "", 0, 0, 0.0, 0
+        self._told = 0.0
 
     def stage(self, name: str, total: int, taken_over: int) -> None:
         """Say what begins."""
         self._name, self._total, self._done, self._began, self._new = name, total, taken_over, time.monotonic(), 0
+        self._told = self._began
         known = f" ({taken_over} finished earlier)" if taken_over else ""
         self.say(f"{name}: {total} tubes{known}")
 
@@ -75,11 +78,13 @@ class LinesProgress:
         self._done, self._new = self._done + 1, self._new + 1
         if problem:
             self.say(f"{tube_id} FAILED: {problem}")
-        every = max(1, self._total // _LINES_A_STAGE)
-        if self._done % every == 0 or self._done == self._total:
-            rate = self._new / max(time.monotonic() - self._began, 1e-3)
-            left = (self._total - self._done) / rate
-            self.say(f"{self._name}: {self._done}/{self._total}, {rate:.1f} tubes/s, {left:.0f} s left")
+        every, now = max(1, self._total // _LINES_A_STAGE), time.monotonic()
+        ended = self._done == self._total
+        if ended or (self._done % every == 0 and now - self._told >= _SECONDS_A_LINE):
+            self._told = now
+            rate = self._new / max(now - self._began, 1e-3)
+            left = "" if ended else f", {(self._total - self._done) / rate:.0f} s left"
+            self.say(f"{self._name}: {self._done}/{self._total}, {rate:.1f} tubes/s{left}")
 
     def say(self, text: str) -> None:
         """One line with the time, UTC."""

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.sample import Channel, Sample, Spillover
+from treg_gating.simulate.cells import Cells, draw_cells
 from treg_gating.simulate.disturbances import Acquisition, Disturbance, acquire
 from treg_gating.simulate.instrument import FULL_SCALE, Instrument, digitise
 from treg_gating.simulate.panel import StainingPanel
-from treg_gating.simulate.populations import CD4_LINEAGE, Cells, CellType, draw_cells
+from treg_gating.simulate.populations import CD4_LINEAGE, CellType
 from treg_gating.simulate.streams import stream
 
 __all__ = ["TIMESTEP", "EventTruth", "SimulatedTube", "TubePlan", "cd4_events", "simulate_tube"]
