@@ -107,6 +107,35 @@ def test_tie_gives_components_one_shape() -> None:
     assert tied[1, 0] / tied[0, 0] == pytest.approx(1, abs=0.02)
 
 
+def test_components_may_have_a_spread_of_their_own_along_one_axis() -> None:
+    """As wide there as their events, and not as the others; elsewhere of the common shape."""
+    rng = np.random.default_rng(1)
+    events = np.concatenate(
+        [rng.normal(0, 0.05, (4000, 2)), rng.normal(1, 0.1, (500, 2)), rng.normal(2, 0.1, (500, 2))]
+    )
+    data = bin_events(events, 0.02)
+    start = Mixture(
+        np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]),
+        np.repeat(0.01 * np.eye(2)[None], 3, axis=0),
+        np.ones(3) / 3,
+        100,
+    )
+    plain = fit_mixture(data, start, floor=0.01, tie=1000.0).spreads
+    own = fit_mixture(data, start, floor=0.01, tie=1000.0, own=(np.array([False, True, True]), 0)).spreads
+    assert own[1:, 0] == pytest.approx(0.1, rel=0.06)
+    assert own[0] == pytest.approx(plain[0], rel=0.02)
+    assert own[1:, 1] == pytest.approx(plain[1:, 1], rel=0.02)
+
+
+def test_an_empty_population_has_no_spread_of_its_own() -> None:
+    data = bin_events(np.random.default_rng(1).normal(0, 0.05, (4000, 2)), 0.02)
+    start = Mixture(
+        np.array([[0.0, 0.0], [9.0, 9.0]]), np.repeat(0.01 * np.eye(2)[None], 2, axis=0), np.ones(2) / 2, 100
+    )
+    own = fit_mixture(data, start, floor=0.01, tie=1.0, own=(np.array([False, True]), 0))
+    assert np.isfinite(own.scales).all()
+
+
 def test_marginal_drops_axes() -> None:
     one = mixture([[0.1, 0.2, 0.3]], [1.0])
     assert marginal(one, [0, 2]).means.tolist() == [[0.1, 0.3]]
@@ -227,6 +256,22 @@ def test_learning_aligns_tubes_and_finds_the_share() -> None:
     assert learnt.doubt is None  # there was no dim marker to doubt
 
 
+def test_the_population_has_a_spread_of_its_own_on_the_first_marker_alone() -> None:
+    wide = np.array([0.06, 0.05, 0.05])
+    made = []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        bulk = rng.normal([0.30, 0.65, 0.25], 0.04, (3700, 3))
+        made.append(bin_events(np.concatenate([bulk, rng.normal([0.62, 0.35, 0.55], wide, (300, 3))]), 0.02))
+    learnt = learn_mixture(
+        made, components=2, nu=100, tie=3.0, starts=1, width=0.02, loose=0.1, signs=SIGNS,
+    )  # fmt: skip
+    (one,) = learnt.members
+    others, own = one.mixture.spreads[~one.wanted].mean(axis=0), one.mixture.spreads[one.wanted].mean(axis=0)
+    assert own[0] == pytest.approx(0.06, rel=0.05)
+    assert own[1:] == pytest.approx(others[1:], rel=0.1)
+
+
 def test_where_a_tube_lies_on_context_does_not_follow_the_shares_of_its_sides() -> None:
     markers, sides = [[0.3, 0.6, 0.2], [0.4, 0.6, 0.3], [0.5, 0.6, 0.4]], (0.30, 0.65)
     points = np.array([[*marker, side] for side in sides for marker in markers])
@@ -240,7 +285,8 @@ def test_where_a_tube_lies_on_context_does_not_follow_the_shares_of_its_sides() 
 
 
 def learner(name: str, tube: Binned, columns: list[str]) -> Learner:
-    return Learner(name, "B1", "sample", "", {"columns": columns, "points": tube.points, "counts": tube.counts})
+    told = {"columns": columns, "points": tube.points, "counts": tube.counts, "middle": 0.25}
+    return Learner(name, "B1", "sample", "", told)
 
 
 def test_a_context_marker_that_is_not_stained_everywhere_takes_no_part_and_the_run_says_so() -> None:

@@ -70,6 +70,10 @@ def learn_mixture(
     event stays in, at the mean of its cell (Verbeek, Nunnink & Vlassis, Data Min Knowl Discov 2006, fit mixtures to
     cells in the same way).
 
+    Where a marker besides those of the line decides, the population has a spread of its own on the first marker in
+    these last steps: CD25 spreads as it will, and FOXP3 tells whose cells they are. (On FOXP3 itself the population
+    would spread over the cells on the way to it.)
+
     Where the tubes have a dim marker beside their events, it corrects these ends (`gating/members.py`).
     """
     shifts = _aligned(tubes, components=components, nu=nu, tie=tie, width=width, loose=loose, signs=signs)
@@ -80,6 +84,11 @@ def learn_mixture(
 
     def fitted(data: Binned, start: Mixture, iterations: int) -> Mixture:
         return fit_mixture(data, start, floor=width / 2, tie=tie, iterations=iterations, tolerance=SETTLED)
+
+    def finished(start: Mixture) -> Member:
+        own = (name_components(start, signs), 0) if len(signs) > 2 else None
+        end = fit_mixture(fine, start, floor=width / 2, tie=tie, iterations=FINE_STEPS, tolerance=SETTLED, own=own)
+        return _named(end, signs)
 
     begun = structured_starts(fine, signs, components, nu, floor=width / 2, seeds=range(starts))
     rough = bounded(fine, ROUGH_CELLS, width)
@@ -93,7 +102,7 @@ def learn_mixture(
     kept = sorted({int(order[round(middle * place)]) for place in MEMBERS}, key=lambda at: float(shares[at]))
     low, high = (shares[order[round(middle * place)]] for place in (MEMBERS[1], MEMBERS[-2]))
     spread = float((high - low) / np.median(shares[order]))
-    final = [_named(fitted(fine, found[at], FINE_STEPS), signs) for at in kept]
+    final = [finished(found[at]) for at in kept]
     members = tuple(one for one in final if one.wanted.any()) or (_named(found[order[middle // 2]], signs),)
     if fine.beside is None:
         return Learnt(members, shown, spread)

@@ -25,6 +25,7 @@ def fit_mixture(
     iterations: int = 200,
     tolerance: float = 1e-6,
     groups: int = 1,
+    own: tuple[NDArray[np.bool_], int] | None = None,
 ) -> Mixture:
     """EM from a start.
 
@@ -36,6 +37,7 @@ def fit_mixture(
         from spreading over two populations; a population that is wider or skewed takes several components.
     tolerance : stop when the log likelihood per event gains less.
     groups : mixtures that lie in `start` one behind the other; they are fitted side by side until all have settled.
+    own : components, shape (k,), and an axis: along it they are drawn to the spread they have themselves, in common.
     """
     mixture, before = start, np.full(groups, -np.inf)
     d = data.points.shape[1]
@@ -50,6 +52,8 @@ def fit_mixture(
         pseudo = tie * data.total
         pooled = scatter.reshape(groups, -1, d, d).sum(axis=1) / data.total
         pooled = np.repeat(pooled, mixture.size // groups, axis=0)
+        if own:
+            pooled = _drawn_out(pooled, scatter, masses, *own)
         scales = (scatter + pseudo * pooled) / np.maximum(masses + pseudo, 1e-300)[:, None, None] + ridge
         scales = np.where(alive[:, None, None], scales, mixture.scales)
         weights = (masses + 1.0) / (data.total + mixture.size // groups)
@@ -58,6 +62,16 @@ def fit_mixture(
             break
         before = after
     return mixture
+
+
+def _drawn_out(pooled: Array, scatter: Array, masses: Array, those: NDArray[np.bool_], axis: int) -> Array:
+    """The common shape of each component, made as wide along an axis as `those` components are together."""
+    mass = masses[those].sum()
+    if mass < MINIMUM_MASS:
+        return pooled
+    factors = np.ones(pooled.shape[:2])
+    factors[those, axis] = np.sqrt(scatter[those, axis, axis].sum() / mass / pooled[those, axis, axis])
+    return np.asarray(pooled * factors[:, :, None] * factors[:, None, :])
 
 
 def _scatters(sums: Array, means: Array) -> Array:

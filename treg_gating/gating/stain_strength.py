@@ -3,8 +3,9 @@
 A weaker stain, or a lower voltage, brings the population nearer to the bulk, and with it what lies between them. A
 displacement of the whole tube does not describe that, nor one of the population alone: it leaves the cells between
 them where they were. So the marker's axis is stretched about the bulk's middle until the population stands as far from
-it as in the cohort. How far it stands is read from its bright part, where no cells of the bulk are mixed in; of a
-tube with few events of the population the cohort's distance is believed rather than its own.
+it as in the cohort. How far it stands is where the cohort's mixture, placed on the tube, puts the population's
+components, against the tube's median; of a tube with few events of the population the cohort's distance is believed
+rather than its own.
 
 Source: a gain acts on all that is above the background in proportion (Parks, Roederer and Moore, Cytometry A 2006,
 for the scale that is nearly linear about it); the draw to the cohort is that of a mean with known variances.
@@ -14,23 +15,23 @@ Fails: where the population's own brightness changes and its stain does not; the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.gating.bins import Binned, bounded
-from treg_gating.gating.mixture import Mixture, probability
+from treg_gating.gating.mixture import Mixture
 from treg_gating.gating.mixture_placement import place_mixture
 
-__all__ = ["Reach", "Stretch"]
+__all__ = ["Reach", "Stretch", "middle_of"]
 
 Array = NDArray[np.float64]
-BRIGHT = 0.7  # quantile of the population that is read
-DRAWN = 250.0  # events of the population that weigh as much as the cohort
+STEP = 0.001  # gate units; places that are nearer are one
+DRAWN = 100.0  # events of the population that weigh as much as the cohort
 FARTHEST = 1.15  # factor no stretch goes beyond
 LEAST_WIDTH = 0.02  # gate units
-FEW_CELLS = 1_500  # are enough to see where the population stands
+FEW_CELLS = 4_000  # are enough to see where the population stands
 LOOSE, STIFFNESS, FIRMNESS, SETTLED = 0.1, 300.0, 25.0, 1e-4  # of the placement that sees it
 
 
@@ -40,7 +41,7 @@ class Reach:
 
     Parameters
     ----------
-    middle : median of all events, gate units. distance : of the population's bright part from it, gate units.
+    middle : median of all events, gate units. distance : of the population's mean from it, gate units.
     events : of the population.
     """
 
@@ -49,18 +50,32 @@ class Reach:
     events: float
 
     @classmethod
-    def of(cls, data: Binned, mixture: Mixture, wanted: NDArray[np.bool_], axis: int) -> Reach:
-        """By a cohort's mixture on a tube's events; the components `wanted`, shape (k,), are the population."""
+    def of(cls, data: Binned, mixture: Mixture, wanted: NDArray[np.bool_], axis: int, middle: float) -> Reach:
+        """By a cohort's mixture on a tube's events, whose median on the axis is `middle` (:func:`middle_of`).
+
+        The components `wanted`, shape (k,), are the population. They count as in the cohort: a tube with more of a
+        brighter kind is not stained more strongly.
+        """
         few = bounded(data, FEW_CELLS, data.width or LEAST_WIDTH)
         place = place_mixture(
             mixture, few, loose=LOOSE, stiffness=STIFFNESS, tolerance=SETTLED, together=wanted, firmness=FIRMNESS
         )
-        there = replace(mixture, means=mixture.means + place.shift + place.moves, weights=place.weights)
-        posterior = probability(there, wanted, data.points)
-        values, at = np.unique(data.points[:, axis], return_inverse=True)
-        counts, weights = (np.bincount(at, each).astype(np.float64) for each in (data.counts, data.counts * posterior))
-        middle = _quantile(values, counts, 0.5)
-        return cls(middle, _quantile(values, weights, BRIGHT) - middle, float(weights.sum()))
+        stands = (mixture.means + place.shift + place.moves)[wanted, axis]
+        mean = float(np.average(stands, weights=mixture.weights[wanted]))
+        return cls(middle, mean - middle, float(data.total * place.weights[wanted].sum()))
+
+
+def middle_of(data: Binned, axis: int) -> float:
+    """Median of a tube's events on one axis, gate units; between the bins events are evenly spread.
+
+    Of the finest bins there are: in wide ones it depends on where their edges lie in the bulk.
+    """
+    places = data.points[:, axis]
+    first = float(places.min())
+    counts = np.bincount(((places - first) / STEP + 0.5).astype(np.intp), data.counts)
+    filled = np.flatnonzero(counts)
+    upto = np.cumsum(counts[filled]) - counts[filled] / 2
+    return float(np.interp(data.total / 2, upto, first + STEP * filled))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +104,3 @@ class Stretch:
         result = np.array(points, dtype=np.float64)
         result[:, self.axis] = self.middle + self.factor * (result[:, self.axis] - self.middle)
         return result
-
-
-def _quantile(ascending: Array, weights: Array, share: float) -> float:
-    """Of weighted values that differ, between which events are evenly spread."""
-    upto = np.cumsum(weights) - weights / 2
-    return float(np.interp(share * weights.sum(), upto, ascending))

@@ -19,7 +19,7 @@ from treg_gating.gating.gates import HalfPlane, Interval
 from treg_gating.gating.members import CONTRADICTED, Member, each_probability, restored, stored
 from treg_gating.gating.method import FitContext, Learner, MethodFit, argument
 from treg_gating.gating.mixture_placement import Placement, place_mixture
-from treg_gating.gating.stain_strength import Reach, Stretch
+from treg_gating.gating.stain_strength import Reach, Stretch, middle_of
 from treg_gating.threads import side_by_side
 
 __all__ = ["AlignedMixture"]
@@ -29,7 +29,6 @@ MOST_CELLS = 8_000  # of what a tube tells the cohort
 PLACING = 3  # bins, along each axis, that are one while the mixture is placed: it moves by less than 0.001 gate units
 SETTLED = 3e-5  # gain of log likelihood per event below which the mixture has found its place
 DOUBTED = "on the cohort, the marker that should correct the mixture contradicts it: activated cells may be counted"
-UNMEASURED = "it, or a marker of the context, is not stained in every tube the cohort learns from"
 UNSTABLE = 0.25  # range of the population's share over the starts, of itself, that must be spoken of
 
 
@@ -149,11 +148,12 @@ class AlignedMixture:
         key = (self.bin, columns, self.high, self.dim, context.n_events, context.base)
         if key not in context.memo:  # two steps that learn the same from the same events look at them once
             even, _ = evened(self._collected(context, columns), self.signs)
-            context.memo[key] = bounded(even, MOST_CELLS, self.bin)
-        cells: Binned = context.memo[key]
+            context.memo[key] = bounded(even, MOST_CELLS, self.bin), middle_of(even, len(self.markers) - 1)
+        cells, middle = context.memo[key]
         told = {"points": cells.points, "counts": cells.counts}
         told |= {} if cells.beside is None else {"beside": cells.beside}
-        return {"columns": list(columns), **{name: values.astype(np.float32) for name, values in told.items()}}
+        told = {name: values.astype(np.float32) for name, values in told.items()}
+        return {"columns": list(columns), "middle": middle, **told}
 
     def _collected(self, context: FitContext, columns: Sequence[str]) -> Binned:
         """The tube's events in bins, with the dim marker's mean beside them where there is one."""
@@ -172,8 +172,9 @@ class AlignedMixture:
             if learners and all(name in one.summary["columns"] for one in learners)
         ]
         n = len(self.markers)
-        tubes = [_binned(one.summary, columns, dim=len(columns) > n) for one in learners]
-        tubes = [tube for tube in tubes if tube.total >= self.minimum]
+        told = [(_binned(one.summary, columns, dim=len(columns) > n), float(one.summary["middle"])) for one in learners]
+        told = [(tube, middle) for tube, middle in told if tube.total >= self.minimum]
+        tubes = [tube for tube, _ in told]
         if not tubes:
             msg = f"none of {len(learners)} tubes has {self.minimum} events to learn from"
             raise GateFitError(msg)
@@ -195,11 +196,11 @@ class AlignedMixture:
             raise GateFitError(msg)
         posterior = np.asarray(each_probability(members, pooled.points).mean(axis=0))
         boundary = best_boundary(pooled, posterior, self.signs)
-        middle, reach = members[len(members) // 2], 0.0
-        if n > 2 and middle.wanted.any():
-            cells = (merged(tube, PLACING * self.bin) for tube in tubes)
-            found = [Reach.of(one, middle.mixture, middle.wanted, n - 1) for one in cells]
-            reach = float(np.median([one.distance for one in found]))
+        one, reach = members[len(members) // 2], 0.0
+        if n > 2 and one.wanted.any():
+            cells = ((merged(tube, PLACING * self.bin), middle) for tube, middle in told)
+            found = [Reach.of(tube, one.mixture, one.wanted, n - 1, middle) for tube, middle in cells]
+            reach = float(np.median([tube.distance for tube in found]))
         return {
             "columns": columns,
             "reach": reach,
@@ -221,10 +222,9 @@ class AlignedMixture:
             for name in self.context
             if name not in columns
         ]
-        doubt = learnt.doubt if learnt.doubt is not None or not self.dim else UNMEASURED
-        if doubt:
+        if learnt.doubt:
             notes.append(
-                f"{self.dim} could not correct the mixture: {doubt}. Where the population ends and activated "
+                f"{self.dim} could not correct the mixture: {learnt.doubt}. Where the population ends and activated "
                 f"cells begin rests on {' and '.join(self.markers)} alone: percentages may be off by a tenth"
             )
         if learnt.spread > UNSTABLE:
@@ -256,7 +256,7 @@ class AlignedMixture:
         at = [list(model["columns"]).index(name) for name in columns]
         even, sides = evened(binned, self.signs)
         cells = merged(even, PLACING * self.bin)
-        stretch = self._stretch(model, at, cells)
+        stretch = self._stretch(model, at, cells, even)
         even, cells = (replace(these, points=stretch(these.points)) for these in (even, cells))
 
         def put(member: Member) -> tuple[float, Member, Placement]:
@@ -284,19 +284,20 @@ class AlignedMixture:
             np.sort(posteriors @ binned.counts),
         )  # fmt: skip
 
-    def _stretch(self, model: Mapping[str, Any], at: list[int], cells: Binned) -> Stretch:
+    def _stretch(self, model: Mapping[str, Any], at: list[int], cells: Binned, even: Binned) -> Stretch:
         """Of a tube to the cohort's strength on the marker that decides, where that is one besides the line's."""
         axis = len(self.markers) - 1
         if not model.get("reach"):
             return Stretch(axis)
         one = restored(model, self.nu, at)[len(model["means"]) // 2]
-        return Stretch.to(float(model["reach"]), Reach.of(cells, one.mixture, one.wanted, axis), axis)
+        own = Reach.of(cells, one.mixture, one.wanted, axis, middle_of(even, axis))
+        return Stretch.to(float(model["reach"]), own, axis)
 
     def _line(self, context: FitContext, model: Mapping[str, Any], placed: _Placed) -> MethodFit:
         normal = np.asarray(model["normal"], dtype=np.float64)
         error = float(np.sqrt(normal @ placed.covariance[:2, :2] @ normal))
         if len(self.markers) == 2:
-            offset, jitter = balanced_line(placed.binned, placed.posterior, normal, float(np.std(placed.expected)))
+            offset, jitter = balanced_line(placed.binned, placed.posterior, normal)
         else:
             offset, jitter = generous_line(placed.binned, placed.posterior, normal, float(model["recall"]))
         error = float(np.hypot(error, jitter))
