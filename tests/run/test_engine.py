@@ -102,11 +102,12 @@ def test_what_was_sent_for_a_tube_is_not_kept(tmp_path, shared):
     at, megabyte = jobs(tmp_path, {"T": "value 1"})[0].tube, 1 << 20
     todo = [Job(at, "first", Payload("", b"x" * megabyte)) for _ in range(60)]
     with open_engine("test", 60, workers=2, scheduler="") as engine:
-        before = psutil.Process().memory_info().rss
-        assert len(staged(engine, todo, shared)) == 60
-        gc.collect()
-        held = psutil.Process().memory_info().rss - before
-    assert held < 60 * megabyte
+        held = []
+        for _ in range(3):  # the first time asks the system for room that is used again
+            assert len(staged(engine, todo, shared)) == 60
+            gc.collect()
+            held.append(psutil.Process().memory_info().rss)
+    assert held[-1] - held[0] < 60 * megabyte
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
