@@ -120,27 +120,25 @@ def _as_stored(data: Data, wanted: Sequence[int], digest: Digest, inspection: In
     assert kind is not None  # noqa: S101 (of native floats)
     events = leased_empty((data.layout.n_events, len(wanted)), kind)
     scales = data.scales(wanted)
-    hashed = {row: np.empty(len(events), kind) for row, _ in scales} if digest.wanted else {}
-    checks = Checks(data.decoder, wanted, data.layout.n_events, data.stored, inspection)
-
-    def before(span: Span) -> dict[int, Array]:
-        return {row: column[slice(*span)] for row, column in hashed.items()}
+    checks = Checks(data.decoder, wanted, data.layout.n_events, data.stored, inspection, whole=True)
+    kept = {row: np.empty(len(events), kind) for row in checks.kept.union(row for row, _ in scales)}
 
     def take(span: Span) -> Look:
         chunk = events[slice(*span)]
+        before = {row: column[slice(*span)] for row, column in kept.items()}
         data.fill(*span, memoryview(chunk.data).cast("B"), inspection)
-        unscaled = before(span) or {row: np.empty(len(chunk), kind) for row, _ in scales}
         with np.errstate(all="ignore"):
-            look = checks.look(span[0], chunk.view(np.uint8), chunk.T, unscaled)
+            look = checks.look(span[0], chunk.view(np.uint8), chunk.T, before)
             for row, scale in scales:
-                chunk[:, row] = scale(unscaled[row])
+                chunk[:, row] = scale(before[row])
         return look
 
     for (first, last), look in _taken(take, data.chunks(), alone=digest.wanted):
         checks.note(first, look)
         if digest.wanted:
-            digest.feed(partial(_bytes_of, events[first:last], before((first, last))))
-    checks.judge()
+            stored = {row: kept[row][first:last] for row, _ in scales}
+            digest.feed(partial(_bytes_of, events[first:last], stored))
+    checks.judge(events, kept)
     return events
 
 

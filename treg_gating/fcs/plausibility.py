@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from treg_gating.fcs.glance import LARGEST, SMALLEST, Interest, Look, look
 from treg_gating.fcs.inspection import Inspection
 from treg_gating.fcs.repeats import SEEN, Repeats, are_neighbours, telling_words
+from treg_gating.fcs.ticks import Ticks, ticking_words
+from treg_gating.threads import side_by_side
 
 if TYPE_CHECKING:
     from treg_gating.fcs.decoder import Decoder
@@ -56,6 +58,7 @@ class Checks:
     wanted : the columns that are decoded; runs and repeats are looked for in whole events whatever they are.
     n_events : number of events to come.
     peek : bytes of so many events from one on, as stored.
+    whole : all events are at hand for :meth:`judge`, and the columns of `kept` as they were stored.
     """
 
     def __init__(
@@ -65,13 +68,15 @@ class Checks:
         n_events: int,
         peek: Callable[[int, int], bytes],
         inspection: Inspection,
+        *,
+        whole: bool = False,
     ) -> None:
         self._parameters = [decoder.parameters[i] for i in wanted]
         self._n = n_events
         self._peek = peek
         self._inspection = inspection
-        self._lows: list[Array] = []
-        self._highs: list[Array] = []
+        self._extremes: list[tuple[Array, Array]] = []
+        self._varying = np.zeros(len(wanted)), np.ones(len(wanted))  # stand for extremes of which nothing is told
         self._sampled = self._implausible = 0
         self._nonfinite = np.zeros(len(wanted), np.intp)
         self._float_rows = [row for row, p in enumerate(self._parameters) if p.kind != "I"]
@@ -79,20 +84,25 @@ class Checks:
         self._last_time = -np.inf
         self._backward = 0
         event_bytes = max(1, sum(p.bits for p in decoder.parameters) // 8)
-        self._repeats = Repeats(n_events, RUN) if decoder.floats and n_events >= 2 * RUN else None
         clock = next((row for row, p in enumerate(self._parameters) if p.channel.is_time), None)
-        words: tuple[int, ...] = ()
-        clock_word = None
-        if self._repeats is not None:
-            place = None if clock is None else sum(p.bits for p in decoder.parameters[: wanted[clock]]) // 32
-            seen = np.frombuffer(peek(0, min(SEEN, n_events)), np.uint8).reshape(-1, event_bytes)
-            words = telling_words(seen, place)
-            if place is not None and decoder.uniform == np.float32 and are_neighbours(words) and place in words:
-                clock_word = words.index(place)
         floats = np.array(self._float_rows, np.intp)
         stride = max(1, n_events // SAMPLED)
-        self._interest = Interest(floats, decoder.floats, stride, run_limit(event_bytes), clock, words, clock_word)
+        self._interest = Interest(floats, decoder.floats, stride, run_limit(event_bytes), clock)
         self._everything = set(wanted) == set(range(len(decoder.parameters)))
+        self._repeats: Repeats | Ticks | None = None
+        if decoder.floats and n_events >= 2 * RUN:
+            self._seen = np.frombuffer(peek(0, min(SEEN, n_events)), np.uint8).reshape(-1, event_bytes)
+            self._place = None if clock is None else sum(p.bits for p in decoder.parameters[: wanted[clock]]) // 32
+            self._readable = clock is not None and decoder.uniform == np.float32
+            by_tick = whole and self._readable and self._place is not None
+            words = ticking_words(self._seen, self._place or 0, RUN) if by_tick else None
+            self._repeats = self._anchors() if words is None else Ticks(n_events, RUN, *words)
+        self.kept = frozenset({clock} if clock is not None and isinstance(self._repeats, Ticks) else ())
+
+    def _anchors(self) -> Repeats:
+        words = telling_words(self._seen, self._place)
+        known = self._readable and are_neighbours(words) and self._place in words
+        return Repeats(self._n, RUN, words, words.index(self._place) if known else None)
 
     def look(self, first: int, rows: Array, part: Array, kept: Mapping[int, Array] = MappingProxyType({})) -> Look:
         """What the chunk that begins with event `first` shows, as stored and as decoded: :func:`glance.look`."""
@@ -100,8 +110,7 @@ class Checks:
 
     def note(self, first: int, shown: Look) -> None:
         """Take note of what the chunk that begins with event `first` shows; in the order of the file."""
-        self._lows.append(shown.low)
-        self._highs.append(shown.high)
+        self._extremes.append(self._varying if shown.extremes is None else shown.extremes)
         self._sampled += shown.sampled
         self._implausible += shown.implausible
         if shown.nonfinite is not None:
@@ -126,16 +135,23 @@ class Checks:
                 expected=f"fewer than {self._interest.zeros}",
             )
 
-    def judge(self) -> None:
-        """Refuse or warn, when all chunks have passed."""
+    def judge(self, events: Array | None = None, kept: Mapping[int, Array] = MappingProxyType({})) -> None:
+        """Refuse or warn, when all chunks have passed.
+
+        Parameters
+        ----------
+        events : shape (n_events, columns), as they lie in the file but for columns that were scaled.
+        kept : those columns, and what this asked for, as they were.
+        """
         if self._n == 0:
             return
-        self._low, self._high = np.min(self._lows, axis=0), np.max(self._highs, axis=0)
+        lows, highs = zip(*self._extremes, strict=True)
+        self._low, self._high = np.min(lows, axis=0), np.max(highs, axis=0)
         self._judge_magnitudes()
         self._judge_integers()
         self._judge_nonfinite()
         self._judge_time()
-        self._judge_repeats()
+        self._judge_repeats(events, kept)
 
     def _judge_magnitudes(self) -> None:
         if self._implausible > IMPLAUSIBLE_SHARE * self._sampled:
@@ -187,10 +203,10 @@ class Checks:
                 "W_TIME", f"Time runs backwards {self._backward} times: joined acquisitions or a clock that wrapped"
             )
 
-    def _judge_repeats(self) -> None:
+    def _judge_repeats(self, events: Array | None, kept: Mapping[int, Array]) -> None:
         if self._everything and self._n >= RUN and (self._low == self._high).all():
             self._inspection.refuse("E_REPEATED", "all events are the same", where="DATA", found=f"{self._n} events")
-        for first, second in self._repeats.candidates() if self._repeats is not None else ():
+        for first, second in self._candidates(events, kept):
             if self._peek(first, RUN) == self._peek(second, RUN):
                 self._inspection.refuse(
                     "E_REPEATED",
@@ -198,6 +214,26 @@ class Checks:
                     where=f"DATA, event {second + 1}",
                     found=f"the {RUN} events from {first + 1}",
                 )
+
+    def _candidates(self, events: Array | None, kept: Mapping[int, Array]) -> list[tuple[int, int]]:
+        """Where repeats may begin."""
+        if self._repeats is None:
+            return []
+        if isinstance(self._repeats, Repeats):
+            return self._repeats.candidates()
+        assert events is not None  # noqa: S101 (those who ask for ticks have them)
+        (clock,) = self.kept
+        upwards = not self._backward and not self._nonfinite[clock]
+        found = self._repeats.candidates(kept[clock]) if upwards else None
+        if found is None:
+            anchors, rows = self._anchors(), events.view(np.uint8)
+
+            def take(part: slice) -> None:
+                anchors.take(part.start, rows[part], restored={row: column[part] for row, column in kept.items()})
+
+            side_by_side(take, [slice(first, first + SAMPLED) for first in range(0, self._n, SAMPLED)])
+            found = anchors.candidates()
+        return found
 
     def _name(self, row: int) -> str:
         return self._parameters[row].channel.name

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from operator import itemgetter
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SEEN", "Prints", "Repeats", "are_neighbours", "fingerprints", "telling_words"]
+__all__ = [
+    "MOST", "SEEN", "Prints", "Repeats", "are_neighbours", "fingerprints", "runs_around", "telling_words", "word_pairs"
+]  # fmt: skip
 
 SEEN = 256  # events that show which words of an event vary
 
@@ -17,8 +21,7 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)  # spreads small differences over the upper
 _ONE_IN_EIGHT = np.uint16(1 << 13)  # of the upper quarter
 _UPPER = 3 if np.little_endian else 0  # quarter of a fingerprint: the one that differs most
 _KEY = np.uint64(29)  # an anchor's fingerprint begins with three zeros; the 32 bits behind them are its key
-_TOP = np.uint32(16)  # bits of a key are left
-_MOST = 10_000
+MOST = 10_000  # candidates that are looked at
 
 Prints = NDArray[np.uint64]
 Keys = NDArray[np.uint32]
@@ -51,8 +54,19 @@ def are_neighbours(words: Sequence[int]) -> bool:
     return len(words) == 2 and words[1] == words[0] + 1
 
 
+def word_pairs(rows: NDArray[np.uint8], word: int) -> Prints:
+    """Two neighbouring words of every event, the first of which is `word`, as one number."""
+    pairs = np.empty(len(rows), np.uint64)
+    # Eight bytes that may lie at any multiple of four: complex64 is the type that is copied at once there.
+    pairs.view(np.complex64)[:] = np.ndarray((len(rows),), np.complex64, rows, 4 * word, (rows.strides[0],))
+    return pairs
+
+
 def fingerprints(
-    rows: NDArray[np.uint8], chosen: Sequence[int], kept: tuple[int, NDArray[np.float32]] | None = None
+    rows: NDArray[np.uint8],
+    chosen: Sequence[int],
+    kept: tuple[int, NDArray[np.float32]] | None = None,
+    restored: Mapping[int, NDArray[Any]] = MappingProxyType({}),
 ) -> Prints:
     """A number an event: equal events have equal ones, and an event of zeros has 0.
 
@@ -61,19 +75,21 @@ def fingerprints(
     rows : bytes of the events, shape (events, multiple of 4).
     chosen : the words that tell an event from others.
     kept : which of two neighbouring words is wanted itself, and where it is written, as the float it is.
+    restored : words that no longer stand in `rows`, by their place.
     """
-    prints = np.empty(len(rows), np.uint64)
     if are_neighbours(chosen):
-        # Eight bytes that may lie at any multiple of four: complex64 is the type that is copied at once there.
-        prints.view(np.complex64)[:] = np.ndarray((len(rows),), np.complex64, rows, 4 * chosen[0], (rows.strides[0],))
+        prints = word_pairs(rows, chosen[0])
+        for word in restored.keys() & set(chosen):
+            prints.view(np.uint32)[word - chosen[0] :: 2] = restored[word].view(np.uint32)
         if kept is not None:
             kept[1][:] = prints.view(np.float32)[kept[0] :: 2]
     else:
-        words = rows.view(np.uint32)
-        prints[:] = words[:, chosen[0]]
-        for i in chosen[1:]:
+        words = rows.view(np.uint32).T
+        columns = [restored[i].view(np.uint32) if i in restored else words[i] for i in chosen]
+        prints = columns[0].astype(np.uint64)
+        for column in columns[1:]:
             prints *= _MIX
-            prints += words[:, i]
+            prints += column
     prints *= _MIX
     return prints
 
@@ -88,12 +104,34 @@ class Repeats:
     ----------
     n : number of events.
     run : consecutive equal events that count as a repeat.
+    words : which words of an event its fingerprint is made of.
+    clock_word : which of two neighbouring words is Time as this computer reads it; None where it is none of them.
     """
 
-    def __init__(self, n: int, run: int) -> None:
+    def __init__(self, n: int, run: int, words: Sequence[int] = (), clock_word: int | None = None) -> None:
+        self._words, self._clock_word = words, clock_word
+        self.tells_time = clock_word is not None
         self._quarters = np.empty(n, np.uint16)
         self._keys: list[tuple[int, Keys]] = []
         self._run = run
+
+    def take(
+        self,
+        first: int,
+        rows: NDArray[np.uint8],
+        time: NDArray[Any] | None = None,
+        restored: Mapping[int, NDArray[Any]] = MappingProxyType({}),
+    ) -> Prints:
+        """Take events as they are stored, from `first`, and write their `time` where this `tells_time`.
+
+        Returns
+        -------
+        Numbers that are 0 for events of zeros.
+        """
+        kept = None if time is None or self._clock_word is None else (self._clock_word, time)
+        prints = fingerprints(rows, self._words, kept, restored)
+        self.add(first, prints)
+        return prints
 
     def add(self, first: int, prints: Prints) -> None:
         """Take the fingerprints of the events from `first`; several threads may bring theirs, in any order."""
@@ -108,37 +146,41 @@ class Repeats:
         twice = ordered[1:][ordered[1:] == ordered[:-1]]
         if not len(twice):
             return []
-        anchors = np.flatnonzero(self._quarters < _ONE_IN_EIGHT)
-        agreeing = _among(keys, np.unique(twice))
-        anchors, keys = anchors[agreeing], keys[agreeing]
+        agreeing = np.flatnonzero(np.isin(keys, twice))
+        anchors, keys = np.flatnonzero(self._quarters < _ONE_IN_EIGHT)[agreeing], keys[agreeing]
         order = np.argsort(keys, kind="stable")
         pairs = order[np.flatnonzero(keys[order][1:] == keys[order][:-1])[:, None] + [0, 1]]
         first, second = anchors[pairs].T
-        near = self._agree(first, second, 1) | self._agree(first, second, -1)
-        first, second = first[near], second[near]
-        ahead, behind = self._reach(first, second, 1), self._reach(first, second, -1)
-        long = 1 + ahead + behind >= self._run
-        first, second = ((anchor - behind)[long][:_MOST].tolist() for anchor in (first, second))
-        return list(zip(first, second, strict=True))
-
-    def _agree(self, first: NDArray[np.intp], second: NDArray[np.intp], step: int) -> NDArray[np.bool_]:
-        """Whether the events so many `step` from two of the same stretch, in file order, agree."""
-        inside = (first + step >= 0) & (second + step < len(self._quarters))
-        agree: NDArray[np.bool_] = self._quarters[(first + step) * inside] == self._quarters[(second + step) * inside]
-        return agree & inside
-
-    def _reach(self, first: NDArray[np.intp], second: NDArray[np.intp], direction: int) -> NDArray[np.intp]:
-        """How many events in a row agree in this direction, up to a run."""
-        going, reach = np.ones(len(first), bool), np.zeros(len(first), np.intp)
-        for distance in range(1, self._run + 1):
-            going &= self._agree(first, second, direction * distance)
-            reach += going
-        return reach
+        return runs_around(self._quarters, first, second, self._run)
 
 
-def _among(keys: Keys, wanted: Keys) -> NDArray[np.intp]:
-    """Where `keys` is one of the few that are wanted; their top bits tell most others apart."""
-    top = np.zeros(1 << 16, dtype=bool)
-    top[wanted >> _TOP] = True
-    at = np.flatnonzero(top[keys >> _TOP])
-    return at[np.isin(keys[at], wanted)]
+def runs_around(
+    marks: NDArray[np.uint16], first: NDArray[np.intp], second: NDArray[np.intp], run: int
+) -> list[tuple[int, int]]:
+    """Where runs of `run` marks or more begin that are the same around `first` as around `second`, of each pair.
+
+    Parameters
+    ----------
+    marks : one of each event; events that are the same have the same.
+    """
+
+    def agree(step: int) -> NDArray[np.bool_]:
+        inside = (first + step >= 0) & (second + step < len(marks))
+        alike: NDArray[np.bool_] = marks[(first + step) * inside] == marks[(second + step) * inside]
+        return alike & inside
+
+    def reach(direction: int) -> NDArray[np.intp]:
+        going, reached = np.ones(len(first), bool), np.zeros(len(first), np.intp)
+        for distance in range(1, run + 1):
+            going &= agree(direction * distance)
+            reached += going
+        return reached
+
+    near = agree(1) | agree(-1)
+    first, second = first[near], second[near]
+    if not len(first):
+        return []
+    ahead, behind = reach(1), reach(-1)
+    long = 1 + ahead + behind >= run
+    first, second = ((anchor - behind)[long][:MOST].tolist() for anchor in (first, second))
+    return list(zip(first, second, strict=True))
