@@ -346,6 +346,8 @@ def test_marker_tables(folder: Path) -> None:
         (b"file,\x81\n", "neither a text table"),
         (b"\xd0\xcf\x11\xe0 old", "old Excel file"),
         (b"PK\x03\x04 broken", "damaged"),
+        (b'<?xml version="1.0"?>\n<Workspace>\n', "where a table is expected"),
+        (b"FCS3.1         256    1024", "where a table is expected"),
         (b'file,subject,visit\n"a.fcs,S1,Baseline\n', "row 2: the row cannot be read"),
         (b"file,subject,visit\na.fcs,S1,Baseline,more\n", "row 2: the row has more cells"),
     ],

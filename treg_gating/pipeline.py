@@ -84,7 +84,7 @@ def first_pass(tube: Tube, settings: RunSettings) -> SampleFit:
     TregGatingError : the file cannot be read, its markers or its matrix do not answer the template.
     """
     ready = prepare(tube, settings)
-    walk = fit_sample(ready.template, ready.view, batch=tube.batch)
+    walk = fit_sample(ready.template, ready.view, batch=tube.batch, control=tube.role is Role.FMO)
     warnings = [str(warning) for warning in ready.sample.warnings]
     summaries: dict[str, Any] = {**walk.summaries, QUALITY: ready.quality, WARNINGS: warnings}
     if tube.role is Role.FMO:
@@ -236,13 +236,16 @@ def prepare(
     dyes = [] if spillover is None else [name for name in used if name in spillover.channels]
     as_measured, compensated = LinearColumns(sample, None), LinearColumns(sample, spillover, dyes)
     raw = template.imported.raw if template.imported else frozenset()
+    gated = {name for step in template.gate_steps for name in step.dims}
+    looked_at = {name: channel for name, channel in panel.channel_of.items() if name in gated or not channel.is_time}
     axes = {
         marker: axis_of(as_measured if marker in raw else compensated, channel.name, template.transforms[marker])
-        for marker, channel in panel.channel_of.items()
+        for marker, channel in looked_at.items()
     }
     view = EventView.of_axes(sample.n_events, quality.kept, axes)
-    if again:  # medians need all events of all dyes; gates, their intervals and pictures take from these columns too
-        compensated.make([channel.name for marker, channel in panel.channel_of.items() if marker not in raw], last=True)
+    if again or not template.imported:
+        # Fits and medians need all events of all dyes; gates, their intervals and pictures take from these columns too.
+        compensated.make([channel.name for marker, channel in looked_at.items() if marker not in raw], last=True)
         sample = sample if raw else sample.without_events()
     stains = {
         marker: axis.linear

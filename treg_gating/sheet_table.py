@@ -55,6 +55,9 @@ class Table:
     sha256: str = ""
 
 
+_NO_TABLE = re.compile(rb"(\xef\xbb\xbf)?\s*(<|%PDF|FCS\d\.\d)")
+
+
 def read_table(path: Path, pick: Picker) -> Table:
     """Read the table in `path`: CSV with comma, semicolon or tab, or XLSX, told apart by content.
 
@@ -71,6 +74,10 @@ def read_table(path: Path, pick: Picker) -> Table:
         lines, notes = xlsx_rows(path.name, raw)
     elif raw.startswith(b"\xd0\xcf\x11\xe0"):
         raise _refuse(path.name, "an old Excel file or one with a password", action="Save it as .xlsx, or as CSV")
+    elif _NO_TABLE.match(raw):
+        what = "a document such as a FlowJo workspace, or an FCS file"
+        action = "Draft a sheet with 'treg-gating init FOLDER', or give one of CSV or XLSX"
+        raise _refuse(path.name, f"{what}, where a table is expected", action=action)
     else:
         text, notes = _decode(path.name, raw)
         lines = _csv_rows(path.name, text)

@@ -49,6 +49,16 @@ def test_line_holds_the_expected_number() -> None:
     assert ((data.points @ normal) >= offset).sum() == 3
 
 
+def test_a_line_whose_number_is_unsure_is_unsure_by_where_those_events_lie() -> None:
+    places = np.arange(0, 1, 0.01) + 0.005  # 500 events a gate unit
+    data = Binned(np.column_stack([places, np.zeros(100)]), np.full(100, 5.0))
+    wanted, normal = (places > 0.7).astype(float), np.array([1.0, 0.0])
+    offset, sampling = balanced_line(data, wanted, normal)
+    same, error = balanced_line(data, wanted, normal, unsure=50)
+    assert same == offset == pytest.approx(0.7)
+    assert error == pytest.approx(np.hypot(sampling, 0.1))
+
+
 def test_best_line_separates_what_can_be_separated() -> None:
     rng = np.random.default_rng(3)
     points = np.concatenate([rng.normal([0.3, 0.6], 0.05, (900, 2)), rng.normal([0.6, 0.3], 0.05, (100, 2))])

@@ -13,7 +13,7 @@ from treg_gating.gating.bins import Binned, merged
 from treg_gating.gating.dim_marker import UNMOVED, correction, in_deviations, recalibrated
 from treg_gating.gating.members import CONTRADICTED, UNSEEN, Member, corrected, each_probability, restored, stored
 from treg_gating.gating.method import FitContext, Learner
-from treg_gating.gating.methods.aligned_mixture import AlignedMixture
+from treg_gating.gating.methods.aligned_mixture import UNMEASURED, AlignedMixture
 from treg_gating.gating.mixture import Mixture
 
 Array = NDArray[np.float64]
@@ -163,6 +163,9 @@ def test_the_method_uses_the_marker_beside_its_own_and_says_when_it_cannot() -> 
     unseen = taught(method, tube((0.0, 0.0, 0.0)))
     (note,) = unseen["notes"]  # type: ignore[misc]
     assert note.startswith(f"CD4 could not correct the mixture: {UNSEEN}")
-    assert taught(method, tube((0.0, 0.0, LESS), context=False))["doubt"] is None  # not without CD45RA
+    without = taught(method, tube((0.0, 0.0, LESS), context=False))  # of CD45RA: then CD4 takes no part
+    assert without["doubt"] is None
+    assert UNMEASURED in without["notes"][-1]  # type: ignore[index]
+    assert UNMEASURED in taught(replace(method, dim="CD5"), seen)["notes"][-1]  # type: ignore[index]
     contradicted = model | {"doubt": CONTRADICTED}
     assert "activated cells may be counted" in method.fit(looked_at(seen, contradicted)).caution

@@ -189,7 +189,8 @@ def test_a_control_among_the_fall_backs_is_asked_in_its_turn(make_template: Temp
     """Pass 1 knows no control yet; what held behind it there must not stand in its way in pass 2."""
     template = make_template("a,clean,A,+,valley,,own,control_quantile(control=A) > negative_peak(k=3)")
     fmo = fit_sample(template, make_view(A=ONE_PEAK), batch="1")
-    own = fit_sample(template, make_view(A=ONE_PEAK), batch="1")
+    own = fit_sample(template, make_view(A=ONE_PEAK), batch="1", control=False)
+    assert (list(fmo.summaries), list(own.summaries)) == (["a/control_quantile"], [])  # controls alone teach it
     assert own.gates["a"].rule == "negative_peak"
     cohort = learn_cohort(template, [Member("f", "1", "fmo", "A", False, fmo.gates, fmo.summaries)])
     walk = apply_sample(template, make_view(A=ONE_PEAK), own.gates, lambda _, gate: gate, cohort.models, batch="1")

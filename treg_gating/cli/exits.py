@@ -35,7 +35,7 @@ def run_to_exit_code(command: click.Command) -> int:
 
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        result = command.main(standalone_mode=False)
+        result = command.main(standalone_mode=False, prog_name="treg-gating")
     except click.exceptions.Abort:
         return _stopped(_INTERRUPTED)
     except KeyboardInterrupt:

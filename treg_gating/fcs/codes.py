@@ -47,7 +47,7 @@ ERRORS: dict[str, tuple[str, str]] = {
     "E_CRC": ("the checksum in the file is not the checksum of the file", _COPY),
     "E_DATASETS": (
         "several data sets in one file and none chosen, or a number the file does not have",
-        "Choose one: dataset=1 is the first",
+        "Choose one: dataset=1 is the first (on the command line --dataset, in a sheet the column dataset)",
     ),
     "E_CHANNELS": ("a channel asked for by name is not in the file", "Name channels by their $PnN"),
     "E_WRITE": ("something cannot be written as FCS 3.1 so that it reads back equal", "Change the value named"),

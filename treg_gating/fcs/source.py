@@ -15,6 +15,7 @@ __all__ = ["DEFAULT_MAX_BYTES", "Source", "open_source"]
 
 DEFAULT_MAX_BYTES = 4 << 30
 PIECE = 1 << 20
+_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 
 @dataclass
@@ -100,7 +101,12 @@ def open_source(path: str, max_bytes: int, inspection: Inspection) -> Iterator[S
 
 def _check_kind(status: os.stat_result, max_bytes: int, inspection: Inspection) -> None:
     if not stat.S_ISREG(status.st_mode):
-        inspection.refuse("E_NOT_REGULAR", "not a regular file", found=stat.filemode(status.st_mode), expected="a file")
+        inspection.refuse(
+            "E_NOT_REGULAR",
+            "not a regular file",
+            found=_KINDS.get(stat.S_IFMT(status.st_mode), "a device"),
+            expected="a file",
+        )
     if not status.st_mode & 0o444:  # root could read it, but whoever withdrew every right meant something by it
         inspection.refuse("E_OPEN", "nobody has the right to read it", found=stat.filemode(status.st_mode))
     if status.st_size > max_bytes:

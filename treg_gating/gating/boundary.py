@@ -101,9 +101,15 @@ def _f1_of_threshold(rank: NDArray[np.intp], weight: Array, wanted: Array, last:
     return float(2 * hits[at] / (taken[at] + total))
 
 
-def balanced_line(data: Binned, posterior: Array, normal: Array) -> tuple[float, float]:
-    """Offset at which the line holds the expected number of events, and its sampling error."""
-    return _balance(data.points[:, :2] @ normal, data.counts, data.counts * posterior)
+def balanced_line(data: Binned, posterior: Array, normal: Array, unsure: float = 0.0) -> tuple[float, float]:
+    """Offset at which the line holds the expected number of events, and its error.
+
+    The error is that of sampling, and how far the line moves for the `unsure` events that the number may be off by.
+    """
+    along = data.points[:, :2] @ normal
+    offset, sampling = _balance(along, data.counts, data.counts * posterior)
+    near = float(data.counts[np.abs(along - offset) < NEAR].sum()) / (2 * NEAR)  # events per gate unit
+    return offset, float(np.hypot(sampling, unsure / max(near, 1.0)))
 
 
 def generous_line(data: Binned, posterior: Array, normal: Array, recall: float) -> tuple[float, float]:

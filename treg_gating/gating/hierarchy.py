@@ -45,13 +45,19 @@ class Walk:
     summaries: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def fit_sample(template: GatingTemplate, view: EventView, *, batch: str) -> Walk:
-    """Pass 1: every gate on its own, and the summaries of the methods that learn from the cohort."""
+def fit_sample(template: GatingTemplate, view: EventView, *, batch: str, control: bool = True) -> Walk:
+    """Pass 1: every gate on its own, and the summaries of the methods that learn from the cohort.
+
+    Parameters
+    ----------
+    control : whether the tube may be an FMO control: methods that learn from those alone ask no other.
+    """
 
     def decide(step: GateStep, walk: Walk, look: Callable[[], FitContext]) -> FittedGate:
         context = look()
         for rule in step.chain:
-            if isinstance(rule.method, CohortMethod) and context.n_events:
+            learns = isinstance(rule.method, CohortMethod) and (control or rule.method.learns_from != "controls")
+            if learns and context.n_events:
                 walk.summaries[f"{step.population}/{rule.name}"] = rule.method.summarise(context)
         if step.share == "landmark":
             walk.summaries[f"{step.population}/{LANDMARKS}"] = {"peaks": find_landmarks(*context.counted(step.dims[0]))}

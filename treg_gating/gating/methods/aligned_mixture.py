@@ -29,6 +29,7 @@ MOST_CELLS = 8_000  # of what a tube tells the cohort
 PLACING = 3  # bins, along each axis, that are one while the mixture is placed: it moves by less than 0.001 gate units
 SETTLED = 3e-5  # gain of log likelihood per event below which the mixture has found its place
 DOUBTED = "on the cohort, the marker that should correct the mixture contradicts it: activated cells may be counted"
+UNMEASURED = "it, or a marker of the context, is not stained in every tube the cohort learns from"
 UNSTABLE = 0.25  # range of the population's share over the starts, of itself, that must be spoken of
 
 
@@ -222,9 +223,10 @@ class AlignedMixture:
             for name in self.context
             if name not in columns
         ]
-        if learnt.doubt:
+        doubt = learnt.doubt if learnt.doubt is not None or not self.dim else UNMEASURED
+        if doubt:
             notes.append(
-                f"{self.dim} could not correct the mixture: {learnt.doubt}. Where the population ends and activated "
+                f"{self.dim} could not correct the mixture: {doubt}. Where the population ends and activated "
                 f"cells begin rests on {' and '.join(self.markers)} alone: percentages may be off by a tenth"
             )
         if learnt.spread > UNSTABLE:
@@ -297,7 +299,7 @@ class AlignedMixture:
         normal = np.asarray(model["normal"], dtype=np.float64)
         error = float(np.sqrt(normal @ placed.covariance[:2, :2] @ normal))
         if len(self.markers) == 2:
-            offset, jitter = balanced_line(placed.binned, placed.posterior, normal)
+            offset, jitter = balanced_line(placed.binned, placed.posterior, normal, float(np.std(placed.expected)))
         else:
             offset, jitter = generous_line(placed.binned, placed.posterior, normal, float(model["recall"]))
         error = float(np.hypot(error, jitter))
