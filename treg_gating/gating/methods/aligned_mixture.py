@@ -200,8 +200,8 @@ class AlignedMixture:
         one, reach = members[len(members) // 2], 0.0
         if n > 2 and one.wanted.any():
             cells = ((merged(tube, PLACING * self.bin), middle) for tube, middle in told)
-            found = [Reach.of(tube, one.mixture, one.wanted, n - 1, middle) for tube, middle in cells]
-            reach = float(np.median([tube.distance for tube in found]))
+            found = (Reach.of(tube, one.mixture, one.wanted, n - 1, middle) for tube, middle in cells)
+            reach = float(np.median([each.distance for each in found]))
         return {
             "columns": columns,
             "reach": reach,
@@ -264,16 +264,11 @@ class AlignedMixture:
         def put(member: Member) -> tuple[float, Member, Placement]:
             learnt = member.mixture
             place = place_mixture(
-                learnt,
-                cells,
-                loose=self.loose,
-                stiffness=self.stiffness,
-                tolerance=SETTLED,
-                together=member.wanted,
+                learnt, cells, loose=self.loose, stiffness=self.stiffness, tolerance=SETTLED, together=member.wanted,
                 firmness=self.firmness,
-            )
-            mixture = replace(learnt, means=learnt.means + place.shift + place.moves, weights=place.weights)
-            member = replace(member, mixture=mixture)
+            )  # fmt: skip
+            there = learnt.means + place.shift + place.moves
+            member = replace(member, mixture=replace(learnt, means=there, weights=place.weights))
             return float(cells.counts @ each_probability([member], cells.points)[0]), member, place
 
         found = side_by_side(put, restored(model, self.nu, at))
