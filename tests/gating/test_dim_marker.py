@@ -163,6 +163,7 @@ def test_the_method_uses_the_marker_beside_its_own_and_says_when_it_cannot() -> 
     unseen = taught(method, tube((0.0, 0.0, 0.0)))
     (note,) = unseen["notes"]  # type: ignore[misc]
     assert note.startswith(f"CD4 could not correct the mixture: {UNSEEN}")
+    assert note.endswith("CD127 alone: percentages may be off by a tenth or more")
     without = taught(method, tube((0.0, 0.0, LESS), context=False))  # of CD45RA: then CD4 takes no part
     assert without["doubt"] is None
     assert UNMEASURED in without["notes"][-1]  # type: ignore[index]

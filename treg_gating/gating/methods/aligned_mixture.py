@@ -227,7 +227,7 @@ class AlignedMixture:
         if doubt:
             notes.append(
                 f"{self.dim} could not correct the mixture: {doubt}. Where the population ends and activated "
-                f"cells begin rests on {' and '.join(self.markers)} alone: percentages may be off by a tenth"
+                f"cells begin rests on {' and '.join(self.markers)} alone: percentages may be off by a tenth or more"
             )
         if learnt.spread > UNSTABLE:
             notes.append(
