@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from treg_gating.gating import grids, method
+from treg_gating.gating import grids, members, method, placed_members
 from treg_gating.gating.axes import Axis
 from treg_gating.gating.bins import Binned
 from treg_gating.gating.methods import aligned_mixture, mixture_ellipse, singlets
@@ -24,8 +24,9 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 def go_the_long_way() -> None:
     """For this process from now on: what is fitted sees every event, every bin and the exact scale."""
     _replace(Axis, near=Axis.values)  # the scale itself, not a table
-    _replace(aligned_mixture, merged=_as_it_is, SETTLED=1e-5)  # all bins
-    _replace(aligned_mixture, probability=_probability, probabilities=_probabilities)  # in double precision
+    _replace(aligned_mixture, merged=_as_it_is)  # all bins
+    _replace(placed_members, merged=_as_it_is, SETTLED=1e-5)
+    _replace(members, probabilities=_probabilities)  # in double precision
     _replace(mixture_ellipse, merged=_as_it_is)  # all starts on all bins
     _replace(method, ENOUGH=1 << 62)  # every event of a large tube
     _replace(singlets, _cells=lambda area, ratio: (1 / area, ratio, np.ones(len(area))))  # every event

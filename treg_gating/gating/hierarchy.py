@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from treg_gating.errors import GateFitError
 from treg_gating.gating.gates import Gate
 from treg_gating.gating.landmarks import LANDMARKS, find_landmarks
-from treg_gating.gating.method import CohortMethod, Counted, FitContext
+from treg_gating.gating.looks import PopulationLooks, TooEarlyError
+from treg_gating.gating.method import CohortMethod, FitContext
 from treg_gating.gating.results import FittedGate, GateStatus
-from treg_gating.gating.rows import Indices, PopulationRows
+from treg_gating.gating.rows import PopulationRows
 from treg_gating.gating.selection import held, known_masks, selected
 from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate, Rule
 from treg_gating.gating.view import EventView
@@ -201,54 +202,15 @@ def _may_be_early(step: GateStep, walk: Walk, view: EventView, early: Mapping[st
 def _try_early(decided: Callable[[GateStep], FittedGate], step: GateStep) -> FittedGate | None:
     try:
         return decided(step)
-    except _TooEarlyError:
+    except TooEarlyError:
         return None
-
-
-class _TooEarlyError(Exception):
-    """A method asks for the events of its step's parent, which are not known yet."""
 
 
 def _context(step: GateStep, view: EventView, walk: Walk, batch: str, memo: dict[Any, Any]) -> FitContext:
     """What a method may look at, of a population that is estimable."""
-    looks, size = _Looks(view, walk.rows, step.fit_on, step.parent), walk.rows.count(step.fit_on)
+    looks, size = PopulationLooks(view, walk.rows, step.fit_on, step.parent), walk.rows.count(step.fit_on)
     source = partial(looks.fetch, step.dims)
     return FitContext(step.dims, source, looks.fetch, None, batch, None, memo, size, step.fit_on, looks)
-
-
-@dataclass(frozen=True, eq=False)
-class _Looks:
-    """The events of a population, as methods ask for them; many a method does not."""
-
-    view: EventView
-    populations: PopulationRows
-    name: str
-    parent: str
-
-    @cached_property
-    def rows(self) -> Indices:
-        rows = self.populations[self.name]
-        assert rows is not None  # noqa: S101 (asked before)
-        return rows
-
-    def fetch(self, names: Sequence[str]) -> NDArray[np.floating[Any]]:
-        return self.view.values(names, self.rows)
-
-    def fetch_every(self, step: int, names: Sequence[str]) -> NDArray[np.floating[Any]]:
-        return self.view.values(names, self.rows[::step])
-
-    def fetch_inside(self, names: Sequence[str]) -> NDArray[np.floating[Any]]:
-        if self.parent not in self.populations:
-            raise _TooEarlyError
-        if self.parent == self.name or self.populations.count(self.parent) is None:
-            return self.fetch(names)
-        return self.view.values(names, self.rows[self.populations.mask(self.parent)[self.rows]])
-
-    def counted(self, name: str, step: int) -> Counted:
-        return self.view.counted(name, self.rows[::step])
-
-    def measures(self, name: str) -> bool:
-        return name in self.view.measured
 
 
 def _follow(

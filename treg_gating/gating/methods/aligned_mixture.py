@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,65 +14,21 @@ from treg_gating.gating.bins import Binned, bin_events, bounded, merged
 from treg_gating.gating.boundary import balanced_line, balanced_threshold, best_boundary, generous_line
 from treg_gating.gating.cohort_mixture import Learnt, learn_mixture
 from treg_gating.gating.dim_marker import in_deviations
-from treg_gating.gating.far_side import FarSide, evened, moved
+from treg_gating.gating.far_side import evened
 from treg_gating.gating.gates import HalfPlane, Interval
-from treg_gating.gating.members import CONTRADICTED, Member, each_probability, restored, stored
+from treg_gating.gating.members import CONTRADICTED, each_probability, restored, stored
 from treg_gating.gating.method import FitContext, Learner, MethodFit, argument
-from treg_gating.gating.mixture_placement import Placement, place_mixture
-from treg_gating.gating.stain_strength import Reach, Stretch, middle_of
-from treg_gating.threads import side_by_side
+from treg_gating.gating.placed_members import PlacedMembers, place_members
+from treg_gating.gating.stain_strength import Reach, middle_of
 
 __all__ = ["AlignedMixture"]
 
 Array = NDArray[np.float64]
 MOST_CELLS = 8_000  # of what a tube tells the cohort
 PLACING = 3  # bins, along each axis, that are one while the mixture is placed: it moves by less than 0.001 gate units
-SETTLED = 3e-5  # gain of log likelihood per event below which the mixture has found its place
 DOUBTED = "on the cohort, the marker that should correct the mixture contradicts it: activated cells may be counted"
 UNMEASURED = "it, or a marker of the context, is not stained in every tube the cohort learns from"
 UNSTABLE = 0.25  # range of the population's share over the starts, of itself, that must be spoken of
-
-
-@dataclass(frozen=True, eq=False)
-class _Placed:
-    """The cohort's mixtures on one tube: what both steps of the tube are drawn from.
-
-    Parameters
-    ----------
-    sides : how its markers were made even. members : those in the middle on this tube, by the population's share.
-    places : where they lie. stretch : how the last marker was drawn to the cohort's strength behind the sides.
-    posterior : mean of the members, shape (bins,).
-    expected : events of the population by each of them, ascending.
-    """
-
-    binned: Binned
-    sides: tuple[FarSide, ...]
-    stretch: Stretch
-    members: tuple[Member, ...]
-    places: tuple[Placement, ...]
-    columns: tuple[str, ...]
-    posterior: Array
-    expected: Array
-
-    @property
-    def shift(self) -> Array:
-        """The tube's displacement, shape (d,)."""
-        return np.asarray(np.mean([place.shift for place in self.places], axis=0))
-
-    @property
-    def covariance(self) -> Array:
-        """Of the displacement, shape (d, d)."""
-        return np.asarray(np.mean([np.linalg.inv(place.information) for place in self.places], axis=0))
-
-    @property
-    def total(self) -> float:
-        """Events of the population, by the mean of the members."""
-        return float(self.binned.counts @ self.posterior)
-
-    def probability(self, points: Array) -> Array:
-        """Of the population at `points`, shape (n,)."""
-        even = self.stretch(moved(points, self.sides))
-        return np.asarray(each_probability(self.members, even).mean(axis=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,52 +201,23 @@ class AlignedMixture:
         key = (self, id(context.model))
         if key not in context.memo:
             context.memo[key] = self._place(context, context.model)
-        placed: _Placed = context.memo[key]
+        placed: PlacedMembers = context.memo[key]
         return self._line(context, context.model, placed) if len(context.dims) == 2 else self._cut(context, placed)
 
-    def _place(self, context: FitContext, model: Mapping[str, Any]) -> _Placed:
+    def _place(self, context: FitContext, model: Mapping[str, Any]) -> PlacedMembers:
         measured = self._measured(context)
         columns = tuple(name for name in model["columns"] if name in measured)
         binned = bin_events(context.fetch(columns), self.bin)
         if binned.total < self.minimum:
             msg = f"{binned.total:.0f} events; at least {self.minimum} are needed to place the mixture"
             raise GateFitError(msg)
-        at = [list(model["columns"]).index(name) for name in columns]
-        even, sides = evened(binned, self.signs)
-        cells = merged(even, PLACING * self.bin)
-        stretch = self._stretch(model, at, cells, even)
-        even, cells = (replace(these, points=stretch(these.points)) for these in (even, cells))
-
-        def put(member: Member) -> tuple[float, Member, Placement]:
-            learnt = member.mixture
-            place = place_mixture(
-                learnt, cells, loose=self.loose, stiffness=self.stiffness, tolerance=SETTLED, together=member.wanted,
-                firmness=self.firmness,
-            )  # fmt: skip
-            there = learnt.means + place.shift + place.moves
-            member = replace(member, mixture=replace(learnt, means=there, weights=place.weights))
-            return float(cells.counts @ each_probability([member], cells.points)[0]), member, place
-
-        found = side_by_side(put, restored(model, self.nu, at))
-        found.sort(key=lambda one: one[0])
-        cut = (len(found) - 1) // 4
-        _, members, places = zip(*found[cut : len(found) - cut], strict=True)
-        posteriors = each_probability(members, even.points)
-        return _Placed(
-            binned, sides, stretch, members, places, columns, posteriors.mean(axis=0),
-            np.sort(posteriors @ binned.counts),
+        members = restored(model, self.nu, [list(model["columns"]).index(name) for name in columns])
+        return place_members(
+            members, binned, columns, self.signs, width=PLACING * self.bin, reach=float(model.get("reach") or 0.0),
+            loose=self.loose, stiffness=self.stiffness, firmness=self.firmness,
         )  # fmt: skip
 
-    def _stretch(self, model: Mapping[str, Any], at: list[int], cells: Binned, even: Binned) -> Stretch:
-        """Of a tube to the cohort's strength on the marker that decides, where that is one besides the line's."""
-        axis = len(self.markers) - 1
-        if not model.get("reach"):
-            return Stretch(axis)
-        one = restored(model, self.nu, at)[len(model["means"]) // 2]
-        own = Reach.of(cells, one.mixture, one.wanted, axis, middle_of(even, axis))
-        return Stretch.to(float(model["reach"]), own, axis)
-
-    def _line(self, context: FitContext, model: Mapping[str, Any], placed: _Placed) -> MethodFit:
+    def _line(self, context: FitContext, model: Mapping[str, Any], placed: PlacedMembers) -> MethodFit:
         normal = np.asarray(model["normal"], dtype=np.float64)
         error = float(np.sqrt(normal @ placed.covariance[:2, :2] @ normal))
         if len(self.markers) == 2:
@@ -308,7 +235,7 @@ class AlignedMixture:
         caution = _caution(placed, model) if len(self.markers) == 2 else ""  # else the threshold decides, and says it
         return MethodFit(HalfPlane(context.dims, (x, y), offset), reason, (error,), caution)
 
-    def _cut(self, context: FitContext, placed: _Placed) -> MethodFit:
+    def _cut(self, context: FitContext, placed: PlacedMembers) -> MethodFit:
         events = context.fetch_inside(placed.columns).astype(np.float64)
         events = events[np.isfinite(events).all(axis=1)]
         expected, at = placed.total, placed.columns.index(context.dims[0])
@@ -323,7 +250,7 @@ class AlignedMixture:
         return (*self.markers, *filter(context.measures, self.context))
 
 
-def _caution(placed: _Placed, model: Mapping[str, Any]) -> str:
+def _caution(placed: PlacedMembers, model: Mapping[str, Any]) -> str:
     """What a reader of this tube must know: empty where the members agree, on the cohort and on this tube."""
     low, mean, high = (float(value) for value in (placed.expected[0], placed.expected.mean(), placed.expected[-1]))
     spread = float(model.get("starts_spread", 0.0))
