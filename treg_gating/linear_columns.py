@@ -102,13 +102,14 @@ class LinearColumns:
     def values(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
         """Values of one channel ($PnN) for the events `rows`, which ascend; shape (len(rows),)."""
         with self._making:
-            column = self._whole.pop(name, None)
+            column = self._whole.get(name)
             if column is None and name not in self._row and len(rows) < FEW * len(self._events):
                 return np.asarray(self._events[rows, self._column[name]])
             if column is None:
                 self._make(*(([], list(self._row)) if name in self._row else ([name], [])))
-                column = self._whole.pop(name)
-            self._whole[name] = column  # the last one asked for comes last
+                column = self._whole[name]
+            others = {one: values for one, values in self._whole.items() if one != name}
+            self._whole = {**others, name: column}  # the last one asked for comes last; `stretch` never misses it
             raw = [one for one in self._whole if one not in self._row and one not in self._kept]
             for one in raw[:-RAW_KEPT]:  # gates ask for a few at a time, and they are soon made again
                 del self._whole[one]

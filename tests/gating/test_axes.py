@@ -165,3 +165,24 @@ def test_cells_of_a_picture(values: dict[str, np.ndarray], transform: Transform)
     found = grids.placed(transform, finite, low, high, 160, 1, 160).astype(int)
     assert np.abs(found - exact).max() <= 1
     assert (found != exact).mean() < 0.02
+
+
+def test_who_asks_for_a_stretch_finds_the_columns_while_others_ask_for_them_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(8)
+    sample = Sample(rng.lognormal(6, 1, (100, 2)).astype("f4"), (Channel("D1"), Channel("D2")))
+    columns = LinearColumns(sample, Spillover(("D1", "D2"), np.array([[1, 0.2], [0.05, 1]])), ["D1", "D2"])
+    columns.make([], last=True)
+
+    class Asked(dict[str, np.ndarray]):
+        def pop(self, *name: object) -> np.ndarray:  # type: ignore[override]
+            found = super().pop(*name)  # type: ignore[call-overload]
+            columns.stretch("D1", 0, 10)  # as a thread does that takes its turn here
+            return found
+
+    monkeypatch.setattr(columns, "_whole", Asked(columns._whole))
+    rows = np.arange(10)
+    whole = columns.values("D1", rows)
+    np.testing.assert_array_equal(columns.stretch("D1", 0, 10)(rows), whole)
+    assert list(columns._whole) == ["D2", "D1"]
