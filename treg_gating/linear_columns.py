@@ -132,7 +132,11 @@ class LinearColumns:
 
 def _chosen(values: NDArray[np.floating[Any]], rows: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
     """Some of the values; all of them, and no copy, where as many are asked for, because rows ascend."""
-    return values if len(rows) == len(values) else np.asarray(values.take(rows, mode="clip"))  # quicker than to raise
+    if len(rows) == len(values):
+        return values
+    if len(rows) and not 0 <= rows[0] <= rows[-1] < len(values):
+        raise IndexError((rows[0], rows[-1], len(values)))
+    return np.asarray(values.take(rows, mode="clip"))  # quicker than a take that looks at every row
 
 
 def _product(raw: NDArray[np.floating[Any]], weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -186,3 +186,14 @@ def test_who_asks_for_a_stretch_finds_the_columns_while_others_ask_for_them_whol
     whole = columns.values("D1", rows)
     np.testing.assert_array_equal(columns.stretch("D1", 0, 10)(rows), whole)
     assert list(columns._whole) == ["D2", "D1"]
+
+
+@pytest.mark.parametrize(("rows", "whole"), [([N - 1, N], False), ([N - 1, N], True), ([-1, 0], True)])
+def test_an_event_that_is_not_there_has_no_value(values, rows, whole):
+    channels = tuple(Channel(name, "") for name in "AB")
+    sample = Sample(np.column_stack(list(values.values())), channels, EventState.RAW)
+    columns = LinearColumns(sample, None)
+    if whole:
+        columns.make(["A"], last=False)
+    with pytest.raises(IndexError):
+        columns.values("A", np.array(rows))
