@@ -68,9 +68,8 @@ def middle(locator: Any) -> tuple[float, float]:
 
 
 def drag(page: Any, locator: Any, dx: float, dy: float = 0) -> None:
-    locator.scroll_into_view_if_needed()
+    locator.hover()  # unlike scrolling alone it asks again when the picture is drawn anew meanwhile
     x, y = middle(locator)
-    page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x + dx, y + dy, steps=6)
     page.mouse.up()
