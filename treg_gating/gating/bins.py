@@ -95,14 +95,17 @@ def merged(data: Binned, width: float) -> Binned:
     if not len(data.counts):
         return data
     cell, _, bits = _numbered([np.floor(axis / width) for axis in data.points.T])
-    known: NDArray[np.intp] | slice = slice(None)
     if sum(bits) <= DENSE_BITS:
-        known = np.flatnonzero(np.bincount(cell))
+        seen = np.zeros(1 << sum(bits), np.bool_)
+        seen[cell] = True
+        known, number = np.flatnonzero(seen), np.empty(len(seen), np.intp)
+        number[known] = np.arange(len(known))
+        cell = number[cell]
     else:
         _, cell = np.unique(cell, return_inverse=True)
-    counts = np.bincount(cell, data.counts)[known]
-    means = [np.bincount(cell, data.counts * axis)[known] / counts for axis in data.points.T]
-    beside = None if data.beside is None else np.bincount(cell, data.counts * data.beside)[known] / counts
+    counts = np.bincount(cell, data.counts)
+    means = [np.bincount(cell, data.counts * axis) / counts for axis in data.points.T]
+    beside = None if data.beside is None else np.bincount(cell, data.counts * data.beside) / counts
     return Binned(np.stack(means).T, counts.astype(np.float64), width, beside)
 
 

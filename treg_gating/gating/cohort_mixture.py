@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from treg_gating.gating.bins import Binned, bounded
 from treg_gating.gating.members import Member, corrected
 from treg_gating.gating.mixture import Mixture
-from treg_gating.gating.mixture_fit import fit_mixture
+from treg_gating.gating.mixture_fit import fit_each, fit_mixture
 from treg_gating.gating.mixture_placement import Placement, place_mixture
 from treg_gating.gating.mixture_start import split_sides, structured_starts
 
@@ -82,17 +83,10 @@ def learn_mixture(
     some = np.unique(np.linspace(0, len(tubes) - 1, SHOWN_TUBES).round().astype(np.intp))
     shown = _pooled([tubes[at] for at in some], shifts[some])
 
-    def fitted(data: Binned, start: Mixture, iterations: int) -> Mixture:
-        return fit_mixture(data, start, floor=width / 2, tie=tie, iterations=iterations, tolerance=SETTLED)
-
-    def finished(start: Mixture) -> Member:
-        own = (name_components(start, signs), 0) if len(signs) > 2 else None
-        end = fit_mixture(fine, start, floor=width / 2, tie=tie, iterations=FINE_STEPS, tolerance=SETTLED, own=own)
-        return _named(end, signs)
-
-    begun = structured_starts(fine, signs, components, nu, floor=width / 2, seeds=range(starts))
-    rough = bounded(fine, ROUGH_CELLS, width)
-    found = [fitted(coarse, fitted(rough, start, ROUGH_STEPS), COARSE_STEPS) for start in begun]
+    fitted = partial(fit_each, floor=width / 2, tie=tie, tolerance=SETTLED, single=True)
+    found = structured_starts(fine, signs, components, nu, floor=width / 2, seeds=range(starts))
+    for data, steps in ((bounded(fine, ROUGH_CELLS, width), ROUGH_STEPS), (coarse, COARSE_STEPS)):
+        found = fitted(data, found, iterations=steps)
     shares = np.array([float(mixture.weights[name_components(mixture, signs)].sum()) for mixture in found])
     order = np.argsort(shares, kind="stable")
     order = order[shares[order] > 0]
@@ -102,7 +96,9 @@ def learn_mixture(
     kept = sorted({int(order[round(middle * place)]) for place in MEMBERS}, key=lambda at: float(shares[at]))
     low, high = (shares[order[round(middle * place)]] for place in (MEMBERS[1], MEMBERS[-2]))
     spread = float((high - low) / np.median(shares[order]))
-    final = [finished(found[at]) for at in kept]
+    chosen = [found[at] for at in kept]
+    own = ([name_components(one, signs) for one in chosen], 0) if len(signs) > 2 else None
+    final = [_named(end, signs) for end in fitted(fine, chosen, iterations=FINE_STEPS, own=own)]
     members = tuple(one for one in final if one.wanted.any()) or (_named(found[order[middle // 2]], signs),)
     if fine.beside is None:
         return Learnt(members, shown, spread)

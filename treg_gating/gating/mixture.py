@@ -19,7 +19,8 @@ __all__ = ["EStep", "Mixture", "expectation", "marginal", "precisions", "probabi
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.floating[Any]]
-BLOCK = 4096  # points whose E step fits the processor's cache
+BLOCK = 4096  # points whose E step fits the processor's cache, of a mixture as large as those of a cohort
+CACHED = 1 << 16  # points times components that do, of a larger one
 LARGEST_POWER = 64.0  # of a few products; beyond it numpy's own power is as quick
 
 
@@ -97,14 +98,14 @@ class EStep:
     Parameters
     ----------
     points : shape (n, d), in the precision that is wanted. counts : events at each, shape (n,).
-    size : components. groups : mixtures that lie one behind the other in what is asked.
+    size : components. groups : mixtures of equal size that lie one behind the other; fewer of them may be asked for.
     """
 
     def __init__(self, points: Floats, counts: Array, size: int, groups: int = 1) -> None:
-        features, self._groups = _features(points), groups
-        self._total = float(counts.sum())
-        self._parts = list(zip(_blocks(features), _blocks(counts.astype(features.dtype)), strict=True))
-        self._room = np.empty((3, size, min(BLOCK, len(counts))), features.dtype)
+        features, self._each = _features(points), size // groups
+        self._total, block = float(counts.sum()), min(BLOCK, max(1, CACHED // size))
+        self._parts = list(zip(_blocks(features, block), _blocks(counts.astype(features.dtype), block), strict=True))
+        self._room = np.empty((3, size, min(block, len(counts))), features.dtype)
 
     def __call__(
         self, mixture: Mixture, rows: int | None = None, shapes: tuple[Array, Array] | None = None
@@ -123,11 +124,12 @@ class EStep:
         """
         density = _Density.of(mixture, self._room.dtype, shapes)
         rows = density.coefficients.shape[1] if rows is None else rows
-        masses, sums, likelihood = np.zeros(mixture.size), np.zeros((mixture.size, rows)), np.zeros(self._groups)
+        groups, room = mixture.size // self._each, self._room[:, : mixture.size]
+        masses, sums, likelihood = np.zeros(mixture.size), np.zeros((mixture.size, rows)), np.zeros(groups)
         for block, weight in self._parts:
-            events, inverse, total = density.at(block, self._groups, self._room)
+            events, inverse, total = density.at(block, groups, room)
             share = weight / total
-            events *= share if self._groups == 1 else np.repeat(share, mixture.size // self._groups, axis=0)
+            events *= share if groups == 1 else np.repeat(share, self._each, axis=0)
             masses += events.sum(axis=1)
             events *= inverse
             sums += events @ block[:rows].T
@@ -185,9 +187,9 @@ class _Density:
         return chance, inverse, total
 
 
-def _blocks(values: Floats) -> list[Floats]:
+def _blocks(values: Floats, size: int = BLOCK) -> list[Floats]:
     """Pieces along the last axis that fit the processor's cache with what is made of them."""
-    return [values[..., first : first + BLOCK] for first in range(0, values.shape[-1], BLOCK)]
+    return [values[..., first : first + size] for first in range(0, values.shape[-1], size)]
 
 
 def _power(values: Floats, exponent: float, result: Floats, square: Floats) -> None:

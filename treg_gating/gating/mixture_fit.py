@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from treg_gating.gating.bins import Binned
 from treg_gating.gating.mixture import EStep, Mixture, triangle
 
-__all__ = ["fit_mixture"]
+__all__ = ["fit_each", "fit_mixture"]
 
 Array = NDArray[np.float64]
 MINIMUM_MASS = 5.0  # events below which a component keeps its place and shape
@@ -24,8 +26,8 @@ def fit_mixture(
     tie: float = 0.0,
     iterations: int = 200,
     tolerance: float = 1e-6,
-    groups: int = 1,
     own: tuple[NDArray[np.bool_], int] | None = None,
+    single: bool = False,
 ) -> Mixture:
     """EM from a start.
 
@@ -36,42 +38,114 @@ def fit_mixture(
         matrix is drawn to the average within-component scatter by that many pseudo-events. It keeps a component
         from spreading over two populations; a population that is wider or skewed takes several components.
     tolerance : stop when the log likelihood per event gains less.
-    groups : mixtures that lie in `start` one behind the other; they are fitted side by side until all have settled.
     own : components, shape (k,), and an axis: along it they are drawn to the spread they have themselves, in common.
+    single : sum over the cells in single precision, in half the time; the last digits of the end differ.
     """
-    mixture, before = start, np.full(groups, -np.inf)
-    d = data.points.shape[1]
+    drawn = None if own is None else ([own[0]], own[1])
+    return fit_each(
+        data, [start], floor=floor, tie=tie, iterations=iterations, tolerance=tolerance, own=drawn, single=single
+    )[0]
+
+
+def fit_each(
+    data: Binned,
+    starts: Sequence[Mixture],
+    *,
+    floor: float,
+    tie: float = 0.0,
+    iterations: int = 200,
+    tolerance: float = 1e-6,
+    own: tuple[Sequence[NDArray[np.bool_]], int] | None = None,
+    single: bool = False,
+) -> list[Mixture]:
+    """:func:`fit_mixture` from several starts of one size, side by side: one step of all takes less time.
+
+    Each ends where it would alone; it takes no further step when it has settled.
+
+    Parameters
+    ----------
+    own : the components of each start that are drawn to their own spread, and the axis.
+    """
+    d, size = data.points.shape[1], starts[0].size
+    centre = data.counts @ data.points / data.total if single else np.zeros(d)  # far from it, squares lose digits
+    near: NDArray[np.floating[Any]] = (data.points - centre).astype(np.float32 if single else np.float64)
+    step = EStep(near, data.counts, size * len(starts), len(starts))
     ridge = max(floor**2, data.width**2 / 12) * np.eye(d)  # what cells have taken from the spread (Sheppard 1897)
-    step = EStep(data.points, data.counts, mixture.size, groups)
-    for _ in range(iterations):
+    better = _MStep(data.total, tie * data.total, ridge, size)
+    ends = [replace(start, means=start.means - centre) for start in starts]
+    those = [np.zeros(size, np.bool_)] * len(starts) if own is None else list(own[0])
+    going, before = np.arange(len(starts)), np.full(len(starts), -np.inf)
+    mixture, drawn = _joined(ends), np.concatenate(those)
+    for left in reversed(range(iterations)):
         masses, sums, after = step(mixture)
+        mixture = better(mixture, masses, sums, None if own is None else (drawn, own[1]))
+        goes, before = (after - before >= tolerance) & (left > 0), after
+        if goes.all():
+            continue
+        for at, one in zip(going, _apart(mixture, size), strict=True):
+            ends[at] = one
+        if not goes.any():
+            break
+        going, before = going[goes], after[goes]
+        mixture, drawn = _joined([ends[at] for at in going]), np.concatenate([those[at] for at in going])
+    return [replace(end, means=end.means + centre) for end in ends]
+
+
+def _joined(mixtures: Sequence[Mixture]) -> Mixture:
+    """Mixtures of one size, one behind the other."""
+    means, scales, weights = (
+        np.concatenate([getattr(one, name) for one in mixtures]) for name in ("means", "scales", "weights")
+    )
+    return Mixture(means, scales, weights, mixtures[0].nu)
+
+
+def _apart(mixture: Mixture, size: int) -> list[Mixture]:
+    """The mixtures that :func:`_joined` has put one behind the other."""
+    parts = [slice(first, first + size) for first in range(0, mixture.size, size)]
+    return [Mixture(mixture.means[part], mixture.scales[part], mixture.weights[part], mixture.nu) for part in parts]
+
+
+@dataclass(frozen=True, eq=False)
+class _MStep:
+    """M steps on the same events.
+
+    Parameters
+    ----------
+    total : events. pseudo : events by which a shape is drawn to the common one. ridge : added to each scale matrix.
+    size : components of each mixture.
+    """
+
+    total: float
+    pseudo: float
+    ridge: Array
+    size: int
+
+    def __call__(
+        self, mixture: Mixture, masses: Array, sums: Array, own: tuple[NDArray[np.bool_], int] | None
+    ) -> Mixture:
+        """The mixture that is likelier, from what an E step gives."""
+        d = mixture.means.shape[1]
         means = sums[:, 1 : 1 + d] / np.maximum(sums[:, :1], 1e-300)
         alive = masses >= MINIMUM_MASS
         means = np.where(alive[:, None], means, mixture.means)
         scatter = _scatters(sums, means)
-        pseudo = tie * data.total
-        pooled = scatter.reshape(groups, -1, d, d).sum(axis=1) / data.total
-        pooled = np.repeat(pooled, mixture.size // groups, axis=0)
+        pooled = np.repeat(scatter.reshape(-1, self.size, d, d).sum(axis=1) / self.total, self.size, axis=0)
         if own:
-            pooled = _drawn_out(pooled, scatter, masses, *own)
-        scales = (scatter + pseudo * pooled) / np.maximum(masses + pseudo, 1e-300)[:, None, None] + ridge
+            pooled = self._drawn_out(pooled, scatter, masses, *own)
+        scales = (scatter + self.pseudo * pooled) / np.maximum(masses + self.pseudo, 1e-300)[:, None, None] + self.ridge
         scales = np.where(alive[:, None, None], scales, mixture.scales)
-        weights = (masses + 1.0) / (data.total + mixture.size // groups)
-        mixture = replace(mixture, means=means, scales=scales, weights=weights)
-        if np.all(after - before < tolerance):
-            break
-        before = after
-    return mixture
+        return Mixture(means, scales, (masses + 1.0) / (self.total + self.size), mixture.nu)
 
-
-def _drawn_out(pooled: Array, scatter: Array, masses: Array, those: NDArray[np.bool_], axis: int) -> Array:
-    """The common shape of each component, made as wide along an axis as `those` components are together."""
-    mass = masses[those].sum()
-    if mass < MINIMUM_MASS:
-        return pooled
-    factors = np.ones(pooled.shape[:2])
-    factors[those, axis] = np.sqrt(scatter[those, axis, axis].sum() / mass / pooled[those, axis, axis])
-    return np.asarray(pooled * factors[:, :, None] * factors[:, None, :])
+    def _drawn_out(self, pooled: Array, scatter: Array, masses: Array, those: NDArray[np.bool_], axis: int) -> Array:
+        """The common shape of each component, made as wide along an axis as `those` of its mixture are together."""
+        mass, squares = (
+            np.repeat(np.where(those, each, 0.0).reshape(-1, self.size).sum(axis=1), self.size)
+            for each in (masses, scatter[:, axis, axis])
+        )
+        factors = np.ones(pooled.shape[:2])
+        drawn = those & (mass >= MINIMUM_MASS)
+        factors[drawn, axis] = np.sqrt(squares[drawn] / mass[drawn] / pooled[drawn, axis, axis])
+        return np.asarray(pooled * factors[:, :, None] * factors[:, None, :])
 
 
 def _scatters(sums: Array, means: Array) -> Array:

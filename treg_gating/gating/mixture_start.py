@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from treg_gating.gating.bins import Binned
 from treg_gating.gating.mixture import Mixture, expectation
-from treg_gating.gating.mixture_fit import fit_mixture
+from treg_gating.gating.mixture_fit import fit_each, fit_mixture
 from treg_gating.smoothing import smooth
 
 __all__ = [
@@ -57,7 +57,9 @@ def structured_starts(
     size : components; the parts get one each, and the widest and fullest parts the rest.
     floor : least standard deviation along any axis, gate units. seeds : one for each start.
     """
-    plans = [_Plan.of(parts, size, floor) for parts in _parts(data, signs)]
+    ways = _parts(data, signs)
+    size = max(size, *(len(parts) for parts in ways))  # all are of one size
+    plans = [_Plan.of(parts, size, floor) for parts in ways]
     return [plans[seed % len(plans)].start(seed, nu) for seed in seeds]
 
 
@@ -160,26 +162,22 @@ def best_mixture(levels: Sequence[Binned], size: int, nu: float, *, floor: float
         come nearer to the end.
     """
     first = levels[0]
-    tried = fit_mixture(
-        first, _spread_starts(first, size, nu, tries), floor=floor, iterations=20, tolerance=1e-4, groups=tries
-    )
-    parts = [slice(begin, begin + size) for begin in range(0, tries * size, size)]
-    apart = [Mixture(tried.means[part], tried.scales[part], tried.weights[part], nu) for part in parts]
-    best = max(apart, key=lambda one: float(first.counts @ expectation(one, first.points)[2]))
+    tried = fit_each(first, _spread_starts(first, size, nu, tries), floor=floor, iterations=20, tolerance=1e-4)
+    best = max(tried, key=lambda one: float(first.counts @ expectation(one, first.points)[2]))
     for data in levels:
         best = fit_mixture(data, best, floor=floor)
     return best
 
 
-def _spread_starts(data: Binned, size: int, nu: float, tries: int) -> Mixture:
-    """Mixtures that begin at k-means++ seeds, one behind the other; the same for the same data."""
+def _spread_starts(data: Binned, size: int, nu: float, tries: int) -> list[Mixture]:
+    """Mixtures that begin at k-means++ seeds; the same for the same data."""
     centre = data.counts @ data.points / data.total
     spread = np.asarray(np.cov(data.points.T, aweights=data.counts), dtype=np.float64)
     spread = spread.reshape(data.points.shape[1], -1)
     metric = np.asarray(np.linalg.inv(spread), dtype=np.float64)
     means = [spread_seeds(data, size, np.random.default_rng(seed), centre, metric) for seed in range(tries)]
-    scales = np.repeat(spread[None] / max(size, 2), tries * size, axis=0)
-    return Mixture(np.concatenate(means), scales, np.full(tries * size, 1 / size), nu)
+    scales, weights = np.repeat(spread[None] / max(size, 2), size, axis=0), np.full(size, 1 / size)
+    return [Mixture(mean, scales, weights, nu) for mean in means]
 
 
 def spread_seeds(data: Binned, size: int, rng: np.random.Generator, first: Array, metric: Array) -> Array:
