@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 from treg_gating.gating.gates import Ellipse, Gate, HalfPlane, Interval, Rectangle
 from treg_gating.gating.hierarchy import EventView, Walk, apply_gates
 from treg_gating.gating.results import FittedGate
-from treg_gating.gating.selection import held_by_each, selected
+from treg_gating.gating.selection import between, selected
 from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate
 
 __all__ = ["Changes", "changes", "gate_interval", "moving_gates"]
 
 Indices = NDArray[np.intp]
-Mask = NDArray[np.bool_]
-TOGETHER = 1 << 16  # events; what is made of them stays in the processor's cache
 
 Change = tuple[Indices, Indices]
 Changes = tuple[Change, Change]
@@ -111,41 +109,12 @@ def _percent(
 def changes(template: GatingTemplate, walk: Walk, view: EventView, name: str) -> Changes:
     """Events that a gate takes in and those that it loses when it moves down, and up: few, so little is asked again."""
     step, gate = template.step(name), walk.gates[name]
-    assert isinstance(step, GateStep)  # noqa: S101 (it can move)
-    moved = [_shifted(gate, sign) for sign in (-1, 1)]
-    rows = walk.rows.few(step.parent)
-    if isinstance(gate.gate, Ellipse | HalfPlane):
-        rows = np.flatnonzero(walk.rows.mask(step.parent)) if rows is None else rows
-        before, *after = _on_levels(step, [gate.gate, *moved], rows, view)
-    elif rows is not None:
-        before, after = walk.rows.mask(name)[rows], [selected(other, step.sign, rows, view) for other in moved]
-    else:
-        before, after = walk.rows.mask(name), held_by_each(step, moved, walk.rows.mask(step.parent), view)
-
-    def change(now: Mask) -> Change:
-        changed = np.flatnonzero(now != before)
-        left = before[changed]
-        events = changed if rows is None else rows[changed]
-        return events[~left], events[left]
-
-    down, up = (change(now) for now in after)
+    assert isinstance(step, GateStep) and gate.gate is not None  # noqa: S101, PT018 (it can move)
+    shapes = [gate.gate, *(_shifted(gate, sign) for sign in (-1, 1))]
+    rows = between(shapes, walk.rows, step.parent, view)
+    before, *after = (selected(shape, step.sign, rows, view) for shape in shapes)
+    down, up = ((rows[now & ~before], rows[before & ~now]) for now in after)
     return down, up
-
-
-def _on_levels(step: GateStep, shapes: Sequence[Gate], rows: Indices, view: EventView) -> list[Mask]:
-    """Which events are held by gates of one shape that differ in their bound: a level, found once for all of them.
-
-    It is right to 10⁻⁶ gate units.
-    """
-    inside = np.empty((len(shapes), len(rows)), np.bool_)
-    for first in range(0, len(rows), TOGETHER):
-        part = slice(first, first + TOGETHER)
-        levels = shapes[0].levels(view.values(step.dims, rows[part]))  # type: ignore[attr-defined]
-        for held, shape in zip(inside, shapes, strict=True):
-            held[part] = levels >= shape.bound  # type: ignore[attr-defined]
-            if step.sign == "-":
-                held[part] = ~held[part] & np.isfinite(levels)
-    return list(inside)
 
 
 def _how_many(some: Indices, rows: Indices) -> int:

@@ -2,7 +2,8 @@
 
 A transform is strictly increasing. So a bound on the transformed axis is a bound on the linear one
 (:func:`treg_gating.transforms.least_float32`), exactly; and a polygon needs an event's transformed values only where a
-coarse look at the linear ones (a screen) does not say on which side of its edges the event lies.
+coarse look at the linear ones (a screen) does not say on which side of its edges the event lies. Lines, ellipses and
+plain polygons are asked in single precision first (:mod:`treg_gating.gating.levels`).
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.gating.gates import Gate, HalfPlane, Interval, Mask, Polygon, Rectangle
-from treg_gating.gating.grids import from_table, key_ends, keys_of, nearly
+from treg_gating.gating.grids import coarsely, from_table, key_ends, keys_of, nearly
+from treg_gating.gating.levels import Levels, levels_of
 from treg_gating.linear_columns import Column, LinearColumns
 from treg_gating.transforms import Linear, Transform, least_float32
 
-__all__ = ["Axis", "Column", "axis_of", "mask_of"]
+__all__ = ["Axis", "Column", "axis_of", "mask_of", "undecided"]
 
 Indices = NDArray[np.intp]
 Cells = NDArray[np.int32]
@@ -30,6 +32,7 @@ CHUNK = 1 << 16  # events; what is made of them stays in the processor's cache, 
 DOUBT = 1e-5  # gate units; more than a value from a table may err
 FEW = 20_000  # events that are not worth a screen
 FEW_EDGES = 4
+FEW_FOR_LEVELS = 1_000  # events that are asked exactly as soon
 _OUTSIDE, _INSIDE, _ASK = 0, 1, 2
 
 
@@ -100,7 +103,9 @@ def mask_of(gate: Gate, axes: Mapping[str, Axis], rows: Indices, of: int | None 
         mask = _in_rectangle(gate, axes, rows)
     elif isinstance(gate, Polygon) and (len(rows) if of is None else of) > FEW and not _is_plain(gate, axes):
         mask = _in_polygon(gate, axes, rows)
-    elif isinstance(gate, HalfPlane):
+    elif len(rows) > FEW_FOR_LEVELS:
+        mask = _on_level(gate, axes, rows)
+    if mask is None and isinstance(gate, HalfPlane):
         mask = _beyond_line(gate, axes, rows)
     if mask is None:
         mask = gate.contains(_stacked([_exact(axes[name], rows) for name in gate.dims]))
@@ -122,10 +127,53 @@ def _stacked(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
     return np.stack(columns).T
 
 
+def undecided(gates: Sequence[Gate], axes: Mapping[str, Axis], rows: Indices) -> Mask | None:
+    """Mask of the events on which gates of one kind, that differ in their bounds, may disagree; None where any may."""
+    intervals = [gate for gate in gates if isinstance(gate, Interval)]
+    if intervals:
+        axis, found = axes[intervals[0].dims[0]], np.zeros(len(rows), dtype=bool)
+        for bounds in ([gate.low for gate in intervals], [gate.high for gate in intervals]):
+            if min(bounds) < max(bounds):
+                between = axis.within(rows, min(bounds), max(bounds))
+                if between is None:
+                    return None
+                found |= between
+        return found
+    bounds = [getattr(gate, "bound", np.nan) for gate in gates]
+    known = _levels(gates[0], axes, rows)
+    if known is None or not np.isfinite(bounds).all():
+        return None
+    levels, (x, y) = known
+    return levels.decide(x, y, levels.scale * min(bounds), levels.scale * max(bounds))[1]
+
+
+def _levels(gate: Gate, axes: Mapping[str, Axis], rows: Indices) -> tuple[Levels, list[NDArray[np.float32]]] | None:
+    """How the levels of events are told in single precision, and the values that this is told from."""
+    transforms = tuple(axes[name].transform for name in gate.dims)
+    levels = levels_of(gate, transforms)
+    columns = [] if levels is None else [axes[name].linear(rows) for name in gate.dims]
+    if levels is None or any(column.dtype != np.float32 for column in columns):
+        return None
+    return levels, [coarsely(transform, column) for transform, column in zip(transforms, columns, strict=True)]
+
+
+def _on_level(gate: Gate, axes: Mapping[str, Axis], rows: Indices) -> Mask | None:
+    """In single precision; events as near to the edge as that may err are asked with their exact values."""
+    known = _levels(gate, axes, rows)
+    if known is None:
+        return None
+    levels, (x, y) = known
+    inside, doubtful = levels.decide(x, y, levels.bound, levels.bound)
+    ask = np.flatnonzero(doubtful)
+    inside[ask] = gate.contains(_stacked([_exact(axes[name], rows[ask]) for name in gate.dims]))
+    return inside
+
+
 def _beyond_line(gate: HalfPlane, axes: Mapping[str, Axis], rows: Indices) -> Mask:
     """By values from a table; events as near to the line as these may err are asked with their exact values."""
     x, y = (nearly(axes[name].transform, axes[name].linear(rows)) for name in gate.dims)
-    beyond = gate.normal[0] * x + gate.normal[1] * y - gate.offset
+    with np.errstate(invalid="ignore"):  # infinite values
+        beyond = gate.normal[0] * x + gate.normal[1] * y - gate.offset
     inside: Mask = beyond >= 0
     ask = np.flatnonzero(~(np.abs(beyond) > DOUBT))
     inside[ask] = gate.contains(_stacked([axes[name].values(rows[ask]) for name in gate.dims]))

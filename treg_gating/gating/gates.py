@@ -170,12 +170,13 @@ class Ellipse:
         """What grows towards the inside, shape (n_events,): minus the squared distance from the middle."""
         levels = np.empty(len(events))
         inverse, mean = -np.linalg.inv(np.array(self.covariance)), np.array(self.mean)[:, None]
-        for first in range(0, len(events), TOGETHER):
-            part = slice(first, first + TOGETHER)
-            centred = np.asarray(events[part], dtype=np.float64).T - mean
-            pulled = inverse @ centred
-            pulled *= centred
-            pulled.sum(axis=0, out=levels[part])
+        with np.errstate(invalid="ignore", over="ignore"):  # infinite values
+            for first in range(0, len(events), TOGETHER):
+                part = slice(first, first + TOGETHER)
+                centred = np.asarray(events[part], dtype=np.float64).T - mean
+                pulled = inverse @ centred
+                pulled *= centred
+                pulled.sum(axis=0, out=levels[part])
         return levels
 
     @property
@@ -210,7 +211,8 @@ class HalfPlane:
     def levels(self, events: Events) -> NDArray[np.float64]:
         """What grows towards the inside, shape (n_events,): how far along the normal an event lies."""
         x, y = (np.asarray(events[:, i], dtype=np.float64) for i in (0, 1))
-        return np.asarray(self.normal[0] * x + self.normal[1] * y)
+        with np.errstate(invalid="ignore"):  # infinite values
+            return np.asarray(self.normal[0] * x + self.normal[1] * y)
 
     @property
     def bound(self) -> float:

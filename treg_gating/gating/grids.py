@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from treg_gating.threads import side_by_side
 from treg_gating.transforms import Linear, Transform
 
-__all__ = ["counted", "from_table", "key_ends", "keys_of", "nearly", "placed"]
+__all__ = ["coarse_error", "coarsely", "counted", "from_table", "key_ends", "keys_of", "nearly", "placed"]
 
 Values = NDArray[np.floating[Any]]
 T = TypeVar("T", bound=np.floating[Any])
@@ -42,6 +42,27 @@ def nearly(transform: Transform, values: Values) -> NDArray[np.float64]:
     if isinstance(transform, Linear) or values.dtype != np.float32:
         return transform.apply(values)
     return from_table(transform, values, np.float64)
+
+
+def coarsely(transform: Transform, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Gate units of the middle of each value's key, right to :func:`coarse_error`; NaN for what is not finite."""
+    return values if isinstance(transform, Linear) else _coarse_middles(transform).take(keys_of(values), mode="clip")
+
+
+@lru_cache(maxsize=16)
+def _coarse_middles(transform: Transform) -> NDArray[np.float32]:
+    return _key_middles(transform).astype(np.float32)
+
+
+@lru_cache(maxsize=16)
+def coarse_error(transform: Transform) -> float:
+    """By how much :func:`coarsely` may err, in gate units: by less than the widest key."""
+    if isinstance(transform, Linear):
+        return 0.0
+    ends = key_ends(transform)
+    neighbours = np.isfinite(ends[1:]) & np.isfinite(ends[:-1])
+    neighbours[len(ends) // 2 - 1] = False  # of the largest number and minus zero
+    return float(np.abs(np.diff(ends))[neighbours].max())
 
 
 def from_table(transform: Transform, values: Values, kind: type[T]) -> NDArray[T]:

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.gating.gates import Gate
-from treg_gating.gating.rows import Indices
+from treg_gating.gating.rows import Indices, PopulationRows
 from treg_gating.gating.steps import BEFORE, GateStep, GatingTemplate
 from treg_gating.gating.view import EventView
 from treg_gating.threads import side_by_side
 
-__all__ = ["held", "held_by_each", "known_masks", "selected"]
+__all__ = ["between", "held", "known_masks", "selected"]
 
 Mask = NDArray[np.bool_]
 
@@ -42,16 +42,32 @@ def known_masks(template: GatingTemplate, gates: Mapping[str, Gate], view: Event
 
 def held(step: GateStep, gate: Gate, parent: Mask, view: EventView) -> Mask:
     """Mask of the parent's events on the side of the gate that the step wants; NaN belongs to neither side."""
-    return held_by_each(step, [gate], parent, view)[0]
-
-
-def held_by_each(step: GateStep, gates: Sequence[Gate], parent: Mask, view: EventView) -> list[Mask]:
-    """The same for several gates that may stand in this step, all on its dimensions."""
     if not view.comes_in_stretches(step.dims):
-        rows = np.flatnonzero(parent)
-        return [_held(gate, step.sign, rows, view) for gate in gates]
-    numbered = {str(number): gate for number, gate in enumerate(gates)}
-    return list(_through(dict.fromkeys(numbered, step), numbered, {step.parent: parent}, view).values())
+        return _held(gate, step.sign, np.flatnonzero(parent), view)
+    return _through({"": step}, {"": gate}, {step.parent: parent}, view)[""]
+
+
+def between(gates: Sequence[Gate], rows: PopulationRows, name: str, view: EventView) -> Indices:
+    """The events of a population on which gates of one kind, that differ in their bounds, may disagree: few.
+
+    Parameters
+    ----------
+    name : of the population, among `rows`.
+    """
+    some, dims = rows.few(name), gates[0].dims
+    if some is not None or not view.comes_in_stretches(dims):
+        some = np.flatnonzero(rows.mask(name)) if some is None else some
+        return some[view.undecided(gates, some)]
+    mask, found = rows.mask(name), []
+    for first in range(0, len(mask), STRETCH):
+        part = mask[first : first + STRETCH]
+        here = view.stretch(first, first + len(part), dims)
+        if np.count_nonzero(part) < FEW * len(part):
+            some = np.flatnonzero(part)
+            found.append(some[here.undecided(gates, some)] + first)
+        else:
+            found.append(np.flatnonzero(here.undecided(gates, here.root) & part) + first)
+    return np.concatenate(found)
 
 
 def _through(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
-from treg_gating.gating.axes import Axis, mask_of
+from treg_gating.gating.axes import Axis, mask_of, undecided
 from treg_gating.gating.gates import Gate
 from treg_gating.gating.grids import counted, placed
 from treg_gating.gating.method import Counted
@@ -99,6 +99,12 @@ class EventView:
         if all(name in self._axes for name in gate.dims):
             return mask_of(gate, self._axes, rows, self._of)
         return gate.contains(self.values(gate.dims, rows))
+
+    def undecided(self, gates: Sequence[Gate], rows: Indices) -> NDArray[np.bool_]:
+        """Mask of the events on which gates of one kind, that differ in their bounds, may disagree."""
+        known = all(name in self._axes for name in gates[0].dims)
+        mask = undecided(gates, self._axes, rows) if known else None
+        return np.ones(len(rows), bool) if mask is None else mask
 
     def finite(self, dims: Sequence[str], rows: Indices) -> NDArray[np.bool_]:
         """Mask of the events with a number on every dimension."""
