@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from treg_gating import pictures as pictures_module
 from treg_gating.gate_interval import gate_interval
 from treg_gating.gating.gates import Ellipse, HalfPlane, Interval
 from treg_gating.gating.hierarchy import EventView, Walk, apply_gates
@@ -270,6 +271,25 @@ def test_picture_bins_are_where_the_events_are(template: Make) -> None:
     walk = walk_of(checked, view, low=LOW, top=top(0.0), plane=PLANE)
     picture = picture_gates(checked, walk, view, {"A": (0.0, 160.0), "B": (0.0, 1.0)})[0]
     assert picture.counts[:3].tolist() == [2, 1, 0]
+
+
+def test_of_a_large_population_a_part_is_drawn_that_looks_the_same(
+    template: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(8)
+    a, b = rng.normal(0, 10, (2, 90_000))
+    checked, view = template(), view_of(a, b)
+    walk = walk_of(checked, view, low=LOW, top=top(0.0), plane=PLANE)
+    limits = {"A": (-50.0, 50.0), "B": (-50.0, 50.0)}
+    every = {one.population: one.counts.astype(float) for one in picture_gates(checked, walk, view, limits)}
+    monkeypatch.setattr(pictures_module, "ENOUGH", 20_000)
+    for one in picture_gates(checked, walk, view, limits):
+        n = every[one.population].sum()
+        step = n // 20_000
+        assert one.counts.sum() == pytest.approx(n / step, rel=0.02)
+        expected = every[one.population] / step
+        off = (one.counts - expected)[expected > 5] / np.sqrt(expected[expected > 5])
+        assert np.abs(off).max() < 5, "no more than chance"
 
 
 def test_a_control_shows_the_marker_it_leaves_out_on_the_events_of_the_fit(template: Make) -> None:

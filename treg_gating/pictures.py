@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from treg_gating.gating.hierarchy import EventView, Walk
 from treg_gating.gating.results import GatePicture
+from treg_gating.gating.rows import Indices, PopulationRows
 from treg_gating.gating.template import GateStep, GatingTemplate
 from treg_gating.panel import canonical_marker
 from treg_gating.threads import side_by_side
@@ -17,8 +18,7 @@ from treg_gating.threads import side_by_side
 __all__ = ["control_densities", "drawable", "picture_gate", "picture_gates"]
 
 PICTURE_BINS = {1: 160, 2: 72}
-TOGETHER = 1 << 16  # events; what is made of them stays in the processor's cache
-MOST = 0.85  # share of the events
+ENOUGH = 100_000  # events; of a population that holds k times as many, every k-th place of the tube is drawn
 
 
 def control_densities(
@@ -43,7 +43,7 @@ def control_densities(
         if canonical_marker(step.dims[0]).casefold() != wanted or rows is None or len(rows) == 0:
             continue
         low, high = limits[step.dims[0]]
-        densities[step.population] = _histogram(view, step.dims, walk.rows.mask(step.fit_on), (low,), (high,))
+        densities[step.population] = _histogram(view, step.dims, _drawn(walk.rows, step.fit_on), (low,), (high,))
     return densities
 
 
@@ -89,38 +89,23 @@ def picture_gate(
 ) -> GatePicture:
     """Density of one gate's parent; as :func:`picture_gates`."""
     low, high = zip(*(limits[name] for name in step.dims), strict=True)
-    few = walk.rows.few(step.parent)
-    if few is None:
-        counts = _histogram(view, step.dims, walk.rows.mask(step.parent), low, high)
-    else:
-        counts = _histogram_of_few(view, step.dims, few, low, high)
+    counts = _histogram(view, step.dims, _drawn(walk.rows, step.parent), low, high)
     return GatePicture(step.population, step.parent, step.dims, low, high, counts, control)
 
 
-def _histogram_of_few(
-    view: EventView, dims: Sequence[str], rows: NDArray[np.intp], low: Sequence[float], high: Sequence[float]
+def _drawn(rows: PopulationRows, name: str) -> Indices:
+    """The events of a population, or as many of them as look the same."""
+    few = rows.few(name)
+    if few is not None:
+        return few
+    step = max(1, (rows.count(name) or 0) // ENOUGH)
+    return np.flatnonzero(rows.mask(name)[::step]) * step
+
+
+def _histogram(
+    view: EventView, dims: Sequence[str], rows: Indices, low: Sequence[float], high: Sequence[float]
 ) -> NDArray[np.uint32]:
     shape = (PICTURE_BINS[len(dims)],) * len(dims)
     cells = int(np.prod(shape))
     numbers = view.placed(dims, rows, low, high, shape)
     return np.bincount(numbers, minlength=cells)[:cells].astype(np.uint32).reshape(shape)
-
-
-def _histogram(
-    view: EventView, dims: Sequence[str], mask: NDArray[np.bool_], low: Sequence[float], high: Sequence[float]
-) -> NDArray[np.uint32]:
-    bins = PICTURE_BINS[len(dims)]
-    shape = (bins,) * len(dims)
-    cells = np.zeros(int(np.prod(shape)), np.int64)
-    in_stretches = view.comes_in_stretches(dims)
-    for first in range(0, len(mask), TOGETHER):
-        part = mask[first : first + TOGETHER]
-        if in_stretches and np.count_nonzero(part) > MOST * len(part):
-            # To place all is quicker than to fetch most; the others get the number of what is no number.
-            here = view.stretch(first, first + len(part), dims)
-            numbers = here.placed(dims, here.root, low, high, shape)
-            np.maximum(numbers, (~part).view(np.uint8) * np.uint16(len(cells)), out=numbers)
-        else:
-            numbers = view.placed(dims, np.flatnonzero(part) + first, low, high, shape)
-        cells += np.bincount(numbers, minlength=len(cells))[: len(cells)]
-    return cells.astype(np.uint32).reshape(shape)

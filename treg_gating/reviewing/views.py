@@ -167,9 +167,8 @@ def _density(picture: GatePicture) -> dict[str, Any]:
             "curve": [round(float(v), 4) for v in display_histogram(counts)],
             "control": None if control is None or not control.sum()
             else [round(float(v), 4) for v in display_histogram(control)],
-            "n": int(counts.sum()),
         }  # fmt: skip
-    return {"bins": list(counts.shape), "counts": counts.T.ravel().tolist(), "n": int(counts.sum())}
+    return {"bins": list(counts.shape), "counts": counts.T.ravel().tolist()}
 
 
 def look_view(desk: Desk, seat: Seat, gates: Mapping[str, Gate], draw: str) -> dict[str, Any]:
