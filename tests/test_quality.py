@@ -12,7 +12,7 @@ from treg_gating.fcs import read_fcs
 from treg_gating.flags import FlagLevel
 from treg_gating.quality import assess
 from treg_gating.quality.margins import look_at_ends, raw_ranges
-from treg_gating.quality.scores import channel_scores
+from treg_gating.quality.scores import levels_of, scores_of
 from treg_gating.sample import Channel, Sample
 from treg_gating.simulate import PRESETS, Disturbance, plan_cohort, simulate_tube
 
@@ -107,6 +107,17 @@ def test_the_order_in_the_file_does_not_matter():
     order = np.random.default_rng(5).permutation(sample.n_events)
     shuffled = Sample(sample.events[order], CHANNELS)
     assert np.array_equal(assess(shuffled, USED).kept, assess(sample, USED).kept[order])
+
+
+def test_how_the_events_lie_in_memory_does_not_matter():
+    factor = np.ones(20_000)
+    factor[8_000:10_000] = 0.5
+    sample = _tube(factor=factor)
+    as_columns = Sample(np.asfortranarray(sample.events, dtype=np.float64), CHANNELS)
+    here, there = assess(sample, USED), assess(as_columns, USED)
+    assert here.removed
+    assert (here.removed, here.causes, here.ends) == (there.removed, there.causes, there.ends)
+    assert np.array_equal(here.kept, there.kept)
 
 
 def test_a_clock_that_starts_again_is_joined_and_told():
@@ -224,16 +235,19 @@ def test_the_score_estimates_a_shift(shift):
     rng = np.random.default_rng(3)
     values = np.where(rng.random(40_000) < 0.5, 20_000.0, 500.0) * rng.lognormal(0, 0.4, 40_000)
     values[20_000:24_000] *= 10**shift
-    scores = channel_scores(values.astype(np.float32))
+    rows, columns = np.arange(40_000), np.column_stack([np.full(40_000, 7.0), values])
+    scores, varying = scores_of(levels_of(columns, [0, 1], rows))
+    assert varying.tolist() == [1]
     edges = np.arange(0, 40_001, 4_000)
-    found, ranks = scores.shifts_and_ranks(np.arange(40_000), edges)
+    (found,), (ranks,) = scores.shifts_and_ranks(rows, edges)
     assert found[5] - np.median(found) == pytest.approx(shift, abs=0.012)
     expected = np.searchsorted(np.sort(values), values).reshape(10, -1).mean(axis=1) / 40_000 - 0.5
     assert ranks == pytest.approx(expected, abs=1e-3)  # values of one level share a rank
 
 
 def test_constant_channel_has_no_scores():
-    assert channel_scores(np.full(2_000, 7.0, np.float32)) is None
+    scores, varying = scores_of(levels_of(np.full((2_000, 1), 7.0, np.float32), [0], np.arange(2_000)))
+    assert varying.tolist() == scores.information.tolist() == []
 
 
 PLAN = next(plan for plan in plan_cohort(PRESETS["foxp3"]) if plan.role == "sample")

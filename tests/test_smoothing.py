@@ -7,7 +7,7 @@ import pytest
 
 from treg_gating.gating.density import find_peaks
 from treg_gating.gating.methods.mixture_ellipse import _squared_distance
-from treg_gating.quality.time import _running_median
+from treg_gating.quality.traces import _running_median
 from treg_gating.smoothing import middle, smooth
 
 

@@ -14,7 +14,7 @@ __all__ = ["column_extremes", "column_least", "reaching"]
 
 Array = NDArray[Any]
 
-FOLD = 64  # rows that are read as one
+FOLD = 128  # rows that are read as one
 
 
 def column_extremes(table: Array) -> tuple[Array, Array]:
@@ -35,9 +35,14 @@ def _reduced(table: Array, function: np.ufunc) -> Array:
 
 def reaching(table: Array, limits: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows and columns of the values that are no less than their column's limit, shape (columns,); NaN for no limit."""
-    width, before, found = table.shape[1], 0, []
+    width, before, found = table.shape[1], 0, [np.empty(0, np.intp)]
     for part in _folded(table):
-        found.append(np.flatnonzero(part >= np.tile(limits, part.shape[1] // width)) + before)
+        most = np.fmax.reduce(part, axis=0, initial=-np.inf).reshape(-1, width)  # NaN hides no other value
+        places = np.flatnonzero(most >= limits)  # few: only there is every value looked at
+        if len(places):
+            over = part.take(places, axis=1, mode="clip") >= limits[places % width]
+            row, place = np.divmod(np.flatnonzero(over), len(places))
+            found.append(row * part.shape[1] + places[place] + before)
         before += part.size
     rows, columns = np.divmod(np.concatenate(found), width)
     return rows, columns

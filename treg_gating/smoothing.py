@@ -41,8 +41,8 @@ def smooth(counts: NDArray[Any], bandwidth: float) -> NDArray[np.float64]:
     return (rows @ np.ascontiguousarray(band)).reshape(counts.shape)
 
 
-def middle(values: NDArray[np.float64]) -> float:
-    """The median of a few numbers, of which none is NaN; a quarter of the time that ``numpy.median`` takes for them."""
-    half = len(values) // 2
-    around = np.partition(values, (half - 1 + len(values) % 2, half))
-    return float((around[half - 1 + len(values) % 2] + around[half]) / 2)
+def middle(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The median along the last axis, of which none is NaN; for a few numbers a quarter of ``numpy.median``'s time."""
+    n = values.shape[-1]
+    ascending = np.sort(values, axis=-1)  # sooner done than a partition at two places
+    return np.asarray((ascending[..., (n - 1) // 2] + ascending[..., n // 2]) / 2)

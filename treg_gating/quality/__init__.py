@@ -68,13 +68,17 @@ def assess(sample: Sample, channels: Sequence[str]) -> QualityReport:
     sample : raw events. channels : $PnN of the channels the template uses.
     """
     ranges = raw_ranges(sample, channels)
-    usable, ends = look_at_ends(sample, ranges)
-    margin = 100 * float(1 - usable.mean()) if sample.n_events else 0.0
-    time = assess_time(sample, channels, usable)
+    clock = next((channel.name for channel in sample.channels if channel.is_time), None)
+    ticks = {} if clock is None else {clock: np.empty(sample.n_events, sample.events.dtype)}
+    usable, ends = look_at_ends(sample, ranges, ticks)
+    time = assess_time(sample, channels, usable, ticks.get(clock or ""))
     kept = usable & time.kept
+    n = max(1, sample.n_events)
+    inside, left = np.count_nonzero(usable) / n, np.count_nonzero(kept) / n
+    margin = 100 * (1 - inside) if sample.n_events else 0.0
     numbers = {"margin_pct": margin}
     if not time.reason:
-        numbers["time_removed_pct"] = 100 * float(usable.mean() - kept.mean())
+        numbers["time_removed_pct"] = 100 * (inside - left)
     flags = (*_margin_flags(margin), *_floor_flags(sample, ends), *_time_flags(time, numbers.get("time_removed_pct")))
     seen = (flags, numbers, ranges, ends, time.stretches, time.causes, time.timeline)
     return QualityReport(np.packbits(kept), len(kept), *seen)

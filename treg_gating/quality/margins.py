@@ -15,9 +15,10 @@ from treg_gating.threads import side_by_side
 __all__ = ["look_at_ends", "raw_ranges"]
 
 Ranges = Mapping[str, tuple[float, float]]
-Values = NDArray[np.float64]
+Array = NDArray[Any]
+Rows = NDArray[np.intp]
 
-CHUNK = 1 << 14  # events that stay in the processor's cache
+CHUNK = 1 << 13  # events that stay in the processor's cache
 _SMALLEST = float(np.finfo(np.float32).tiny)  # a lower bound that zero does not reach
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -34,8 +35,15 @@ def raw_ranges(sample: Sample, channels: Sequence[str]) -> dict[str, tuple[float
     }
 
 
-def look_at_ends(sample: Sample, ranges: Ranges) -> tuple[NDArray[np.bool_], dict[str, tuple[float, float]]]:
+def look_at_ends(
+    sample: Sample, ranges: Ranges, copied: Mapping[str, Array] | None = None
+) -> tuple[NDArray[np.bool_], dict[str, tuple[float, float]]]:
     """Events inside all ranges, and how many lie at the ends of each channel.
+
+    Parameters
+    ----------
+    sample : raw events. ranges : as :func:`raw_ranges` gives them.
+    copied : by $PnN, arrays of shape (n_events,) that columns are copied to while their events are in the cache.
 
     Returns
     -------
@@ -44,41 +52,36 @@ def look_at_ends(sample: Sample, ranges: Ranges) -> tuple[NDArray[np.bool_], dic
     """
     n, columns = sample.n_events, [sample.channel_names.index(name) for name in ranges]
     kept = np.ones(n, dtype=bool)
-    if not n or not columns:
+    aside = [(sample.index(name), values) for name, values in (copied or {}).items()]
+    if not n:
         return kept, {}
-    limits = np.array(list(ranges.values()), dtype=sample.events.dtype).T
+    lower, upper = np.array(list(ranges.values()), dtype=sample.events.dtype).reshape(-1, 2).T
+    tops = np.full(len(sample.channels), np.nan, sample.events.dtype)  # all are looked at, because they lie together
+    tops[columns] = upper
 
-    def look(first: int) -> tuple[Values, Values]:
-        part = slice(first, first + CHUNK)
-        return _look(sample.events[part], columns, limits, kept[part])
+    def look(first: int) -> tuple[Array, Rows]:
+        """The lowest value of each column, and the columns of values beyond the top; `kept` loses what is outside."""
+        events, inside = sample.events[first : first + CHUNK], kept[first : first + CHUNK]
+        over, of = reaching(events, tops)
+        inside[over] = False
+        for column, values in aside:
+            values[first : first + CHUNK] = events[:, column]
+        least = column_least(events)[columns]
+        for row in map(int, np.flatnonzero(~(least >= lower))):  # few, or no number among them
+            here = events[:, columns[row]]
+            inside &= (here >= lower[row]) & (here < upper[row])
+            least[row] = np.fmin.reduce(here)
+        return least, of
 
     starts = range(0, n, CHUNK)
-    least, beyond = (np.array(values) for values in zip(*side_by_side(look, starts), strict=True))
+    seen = side_by_side(look, starts)
+    least = np.array([values for values, _ in seen])
+    beyond = np.bincount(np.concatenate([of for _, of in seen]), minlength=len(tops))[columns]
     lowest = np.fmin.reduce(least, axis=0)
     at_lowest = np.zeros(len(columns))
     for chunk, row in zip(*np.nonzero(least == lowest), strict=True):
         first, column = starts[chunk], columns[row]
         at_lowest[row] += np.count_nonzero(sample.events[first : first + CHUNK, column] == lowest[row])
     at_lowest[at_lowest == 1] = 0
-    shares = 100 * np.stack([at_lowest, beyond.sum(axis=0)], axis=1) / n
+    shares = 100 * np.stack([at_lowest, beyond], axis=1) / n
     return kept, {name: (float(low), float(top)) for name, (low, top) in zip(ranges, shares, strict=True)}
-
-
-def _look(
-    events: NDArray[np.floating[Any]], columns: Sequence[int], limits: NDArray[Any], kept: NDArray[np.bool_]
-) -> tuple[Values, Values]:
-    """The lowest value of each column, and events beyond the top; `kept` loses what is outside.
-
-    Looked at are all channels of the file, because they lie together; limits of NaN let the others pass.
-    """
-    lower, upper = limits
-    tops = np.full(events.shape[1], np.nan, events.dtype)
-    tops[columns] = upper
-    over, of = reaching(events, tops)
-    kept[over] = False
-    least = column_least(events)[columns]
-    for row in map(int, np.flatnonzero(~(least >= lower))):  # few, or no number among them
-        values = events[:, columns[row]]
-        kept &= (values >= lower[row]) & (values < upper[row])
-        least[row] = np.fmin.reduce(values)
-    return least, np.bincount(of, minlength=len(tops))[columns].astype(np.float64)

@@ -8,102 +8,143 @@ negative and positive cells does.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.smoothing import smooth
+from treg_gating.threads import side_by_side
 
-__all__ = ["ChannelScores", "channel_scores"]
+__all__ = ["LEVELS", "Scores", "levels_of", "scores_of"]
 
 Values = NDArray[np.float64]
 Rows = NDArray[np.intp]
+Levels = NDArray[np.uint16]
 
 _SHIFT = 18  # of 32 bits; sign, exponent and five bits of the fraction stay: steps of 0.01 decades
-_LEVELS = 1 << (32 - _SHIFT)
+LEVELS = 1 << (32 - _SHIFT)
 _GRID = 512
 _BANDWIDTH = 0.05  # decades
 _FLOOR = 1e-3  # of the highest density; below it the derivative of the logarithm is noise
 _LARGEST = 20.0  # per decade
+_CHUNK = 1 << 12  # events that stay in the processor's cache
 
 
-class ChannelScores:
-    """Sums over stretches of two scores of one channel.
+class Scores:
+    """Two scores of each of some channels, to be averaged over stretches of events.
 
     Parameters
     ----------
-    keys : coarse level of every event's value, shape (n,), in order of time; as indices, which tables take at once.
-    shift : by level, score of a shift, per decade. information : its mean square over the tube.
-    rank : by level, mid-rank of the value among all events, from −0.5 to 0.5.
+    levels : of every event, by channel, in order of time, as :func:`levels_of` gives them.
+    tables : shape (channels, LEVELS): by level, score of a shift, per decade, as the real part; mid-rank of the value
+        among all events, from −0.5 to 0.5, as the imaginary one: they are looked up together.
+    information : shape (channels,), mean square of the score of a shift over the tube.
     """
 
-    def __init__(self, keys: Rows, shift: Values, information: float, rank: Values) -> None:
-        self._keys, self.information = keys, information
-        self._both = shift + 1j * rank  # looked up together
+    def __init__(self, levels: Levels, tables: NDArray[np.complex128], information: Values) -> None:
+        self._levels, self._tables, self.information = levels, tables, information
 
     def shifts_and_ranks(self, rows: Rows, edges: Rows) -> tuple[Values, Values]:
-        """Of the stretches of the events `rows`, cut at n + 1 `edges`, each of shape (n,).
+        """Of the stretches of the events `rows`, cut at n + 1 `edges`, each of shape (channels, n).
 
-        Estimated shift, decades; and mean of the mid-ranks, 0 where the values are like the tube's.
+        Estimated shifts, decades; and means of the mid-ranks, 0 where the values are like the tube's.
         """
-        keys = self._keys if len(rows) == len(self._keys) else self._keys[rows]
-        means = np.add.reduceat(self._both.take(keys), edges[:-1]) / np.diff(edges)
-        return means.real / self.information, means.imag
+
+        def sums(channel: int) -> NDArray[np.complex128]:
+            levels = self._levels[channel]
+            here = levels if len(rows) == len(levels) else levels[rows]
+            return np.add.reduceat(self._tables[channel].take(here, mode="clip"), edges[:-1])
+
+        means = np.array(side_by_side(sums, range(len(self._levels)))) / np.diff(edges)
+        return means.real / self.information[:, np.newaxis], means.imag
 
 
-def channel_scores(values: NDArray[np.floating[Any]]) -> ChannelScores | None:
-    """Scores of one channel's raw values, or None where they are all alike.
+def levels_of(events: NDArray[np.floating[Any]], columns: Sequence[int], rows: Rows) -> Levels:
+    """Coarse levels of the values of some columns of some events, shape (len(columns), len(rows))."""
+    levels = np.empty((len(columns), len(rows)), np.uint16)
+    for first in range(0, len(rows), _CHUNK):  # a file's events lie one by one: each is met once
+        part = slice(first, first + _CHUNK)
+        if events.flags.c_contiguous:
+            chosen = events.take(rows[part], axis=0)[:, columns].T
+        else:
+            chosen = np.stack([events[:, column].take(rows[part]) for column in columns])
+        bits = np.asarray(chosen, np.float32).view(np.uint32)
+        np.right_shift(bits, np.uint32(_SHIFT), out=levels[:, part], casting="unsafe")
+    return levels
+
+
+def scores_of(levels: Levels) -> tuple[Scores, Rows]:
+    """Scores of the channels, and which they are: those whose values are all alike have none.
 
     Parameters
     ----------
-    values : of the events to look at, shape (n,), in order of time.
+    levels : of the events to look at, shape (channels, n), in order of time.
     """
-    bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
-    keys = (bits >> np.uint32(_SHIFT)).astype(np.intp)
-    counts = np.bincount(keys, minlength=_LEVELS)
-    levels = np.flatnonzero(counts)
-    middle = ((levels.astype(np.uint32) << np.uint32(_SHIFT)) | np.uint32(1 << (_SHIFT - 1))).view(np.float32)
-    finite = np.isfinite(middle)
-    levels = levels[finite]
-    middle64: Values = middle[finite].astype(np.float64)
-    weight: Values = counts[levels].astype(np.float64)
-    if len(levels) < 3:
-        return None
-    shift, information = _shift_scores(middle64, weight)
-    if not information > 0:
-        return None
-    by_level, ranks = np.zeros(_LEVELS), np.zeros(_LEVELS)
-    by_level[levels] = shift
-    ascending = np.argsort(middle64)
-    before = np.cumsum(weight[ascending]) - weight[ascending] / 2
-    ranks[levels[ascending]] = before / weight.sum() - 0.5
-    return ChannelScores(keys, by_level, information, ranks)
+    counts = side_by_side(partial(np.bincount, minlength=LEVELS), list(levels))
+    found, values = _ascending(np.flatnonzero(sum(counts, np.zeros(LEVELS, np.intp)) > 0))
+    weights = np.array([one[found] for one in counts], np.float64).reshape(-1, len(found))
+    several = np.flatnonzero(np.count_nonzero(weights, axis=1) >= 3)
+    weights = weights[several]
+    shifts, information = _shift_scores(values, weights)
+    before = np.cumsum(weights, axis=1) - weights / 2
+    tables = np.zeros((len(several), LEVELS), np.complex128)
+    tables[:, found] = shifts + 1j * (before / weights.sum(axis=1, keepdims=True) - 0.5)
+    told = np.flatnonzero(information > 0)
+    channels = several[told]
+    if len(channels) < len(levels):
+        levels, tables, information = levels[channels], tables[told], information[told]
+    return Scores(levels, tables, information), channels
 
 
-def _shift_scores(middle: Values, weight: Values) -> tuple[Values, float]:
-    """Score of a shift for each level, and the information, from the levels' values and counts.
+def _ascending(levels: Rows) -> tuple[Rows, Values]:
+    """Those of the levels that stand for numbers, by value, and the values in their middles."""
+    bits = (levels.astype(np.uint32) << np.uint32(_SHIFT)) | np.uint32(1 << (_SHIFT - 1))
+    values = bits.view(np.float32)
+    order = np.argsort(values)
+    order = order[np.isfinite(values[order])]
+    return levels[order], values[order].astype(np.float64)
+
+
+def _shift_scores(values: Values, weights: Values) -> tuple[Values, Values]:
+    """Score of a shift for each channel and level; information, shape (channels,).
 
     On u = asinh(x / c) / ln 10 a factor 10^δ on x moves u by δ·g, g = x / √(x² + c²), which is 1 away from zero; the
     density becomes f − δ (g f)′, so that the score is −(g f)′ / f.
+
+    Parameters
+    ----------
+    values : of the levels, ascending. weights : events, shape (channels, levels); each channel has some.
     """
-    size = np.sort(np.abs(middle))
-    by_size = np.argsort(np.abs(middle))
-    half = np.searchsorted(np.cumsum(weight[by_size]), weight.sum() / 2)
-    scale = max(float(size[min(half, len(size) - 1)]) / 5, 1e-30)
-    u = np.arcsinh(middle / scale) / np.log(10)
-    ascending = np.argsort(u)
-    share = np.cumsum(weight[ascending]) / weight.sum()
-    low, high = (u[ascending][min(int(np.searchsorted(share, q)), len(u) - 1)] for q in (0.0005, 0.9995))
-    low, high = low - 4 * _BANDWIDTH, high + 4 * _BANDWIDTH
+    total = weights.sum(axis=1, keepdims=True)
+    by_size = np.argsort(np.abs(values))
+    half = np.count_nonzero(np.cumsum(weights[:, by_size], axis=1) < total / 2, axis=1)
+    scale = np.maximum(np.abs(values)[by_size[half]] / 5, 1e-30)[:, np.newaxis]
+    u = np.arcsinh(values / scale) / np.log(10)
+    below = np.cumsum(weights, axis=1) / total
+    first, last = (np.count_nonzero(below < share, axis=1)[:, np.newaxis] for share in (0.0005, 0.9995))
+    low = np.take_along_axis(u, first, axis=1) - 4 * _BANDWIDTH
+    high = np.take_along_axis(u, last, axis=1) + 4 * _BANDWIDTH
     step = (high - low) / _GRID
     cell = np.floor((u - low) / step).astype(np.intp)
     inside = (cell >= 0) & (cell < _GRID)
-    f = smooth(np.bincount(cell[inside], weight[inside], _GRID), max(_BANDWIDTH / step, 1.0))
+    cell = np.where(inside, cell, 0)
+    f = _densities(cell, np.where(inside, weights, 0.0), np.maximum(_BANDWIDTH / step, 1.0))
     x = np.sinh((low + (np.arange(_GRID) + 0.5) * step) * np.log(10))
     g = x / np.hypot(x, 1.0)
-    score = -np.gradient(g * f, step) / np.maximum(f, _FLOOR * f.max())
-    by_cell = np.clip(score, -_LARGEST, _LARGEST)
-    result = np.where(inside, by_cell[np.clip(cell, 0, _GRID - 1)], 0.0)
-    result -= (result * weight).sum() / weight.sum()
-    return result, float((result**2 * weight).sum() / weight.sum())
+    score = -np.gradient(g * f, axis=1) / step / np.maximum(f, _FLOOR * f.max(axis=1, keepdims=True))
+    by_cell = np.minimum(np.maximum(score, -_LARGEST), _LARGEST)
+    result = np.where(inside, np.take_along_axis(by_cell, cell, axis=1), 0.0)
+    result -= (result * weights).sum(axis=1, keepdims=True) / total
+    return result, (result**2 * weights).sum(axis=1) / total[:, 0]
+
+
+def _densities(cell: Rows, weights: Values, bandwidths: Values) -> Values:
+    """Smooth histograms, shape (channels, _GRID), of the cells, shape (channels, levels); bandwidths in cells."""
+    n = len(cell)
+    flat = (cell + _GRID * np.arange(n)[:, np.newaxis]).ravel()
+    counts = np.bincount(flat, weights.ravel(), n * _GRID).reshape(n, _GRID)
+    smoothed = [smooth(row, float(bandwidth)) for row, bandwidth in zip(counts, bandwidths.flat, strict=True)]
+    return np.array(smoothed).reshape(n, _GRID)
