@@ -11,15 +11,14 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.compensation import check_matrix
 from treg_gating.sample import Sample, Spillover
 from treg_gating.threads import side_by_side
+from treg_gating.unmixing import CHUNK, Unmixing, WholeColumns
 
 __all__ = ["Column", "LinearColumns"]
 
 Column = Callable[[NDArray[np.intp]], NDArray[np.floating[Any]]]
 
-CHUNK = 1 << 12  # events whose product stays in the processor's cache
 STRETCH = 1 << 16  # events that are worth a turn of a thread
 FEW = 0.25  # of the events: for so many no whole column is made
 RAW_KEPT = 2  # columns that are not compensated, and that nobody wanted kept
@@ -28,89 +27,67 @@ RAW_KEPT = 2  # columns that are not compensated, and that nobody wanted kept
 class LinearColumns:
     """Linear values of a raw sample's channels.
 
-    Whole columns, which lie together in memory, are made when one is first asked for, all dyes together, because the
-    gates below will ask for them. Gates that are known beforehand ask for stretches of the tube instead, and
-    these take from the whole columns where there are any.
+    Whole columns are made when one is first asked for, all dyes together, because the gates below will ask for them;
+    or they were made while the events were read. Gates that are known beforehand ask for stretches of the tube
+    instead, and these take from the whole columns where there are any.
 
     Parameters
     ----------
     sample : raw events. spillover : the matrix, or None to leave everything as it is.
     channels : dyes to compensate; other channels are given raw.
+    made : columns of this sample and matrix that there are already. Nothing else will be asked for, so that the events
+        are let go.
 
     Raises
     ------
-    CompensationError : as :func:`compensate`.
+    CompensationError : as :func:`treg_gating.compensation.compensate`.
     """
 
-    def __init__(self, sample: Sample, spillover: Spillover | None, channels: Sequence[str] = ()) -> None:
-        self._sample: Sample | None = sample
-        self._n_events, self._kind = len(sample.events), sample.events.dtype
+    def __init__(
+        self,
+        sample: Sample,
+        spillover: Spillover | None,
+        channels: Sequence[str] = (),
+        made: WholeColumns | None = None,
+    ) -> None:
+        self._sample = sample if made is None else None
         self._column = {name: i for i, name in enumerate(sample.channel_names)}
-        self._row: dict[str, int] = {}
-        self._whole: dict[str, NDArray[np.floating[Any]]] = {}
-        self._kept: set[str] = set()
+        self._unmixing = Unmixing(sample, spillover, channels) if made is None else made.unmixing
+        self._whole: dict[str, NDArray[np.floating[Any]]] = {} if made is None else made.columns
+        self._kept = frozenset(self._whole)
         self._making = Lock()
         self._stretches: WeakValueDictionary[tuple[int, int], Stretch] = WeakValueDictionary()
-        channels = tuple(dict.fromkeys(channels))  # several dimensions may mean the same dye
-        if spillover is None or not channels:
-            return
-        check_matrix(sample, spillover, channels)
-        self._row = {name: row for row, name in enumerate(channels)}
-        self._sources: list[int] | slice = [self._column[name] for name in spillover.channels]
-        if self._sources == list(range(self._sources[0], self._sources[0] + len(self._sources))):
-            self._sources = slice(self._sources[0], self._sources[-1] + 1)  # detectors mostly lie side by side
-        chosen = spillover.inverse[:, [spillover.channels.index(name) for name in channels]]
-        self._weights = np.ascontiguousarray(chosen)  # row by row, the product takes a third of the time
 
-    def make(self, channels: Sequence[str], *, last: bool = False) -> None:
-        """Make the whole columns of all dyes and of these channels in one go through the events, and keep them.
-
-        Parameters
-        ----------
-        last : nothing else will be asked for, so that the events are let go.
-        """
-        with self._making:
-            raw = [name for name in dict.fromkeys(channels) if name not in self._row]
-            self._make(raw, list(self._row))
-            self._kept.update(raw)
-            if last:
-                self._sample = None
+    @property
+    def _there(self) -> Sample:
+        assert self._sample is not None, "asked for a channel after the last"  # noqa: S101 (of who asks)
+        return self._sample
 
     @property
     def _events(self) -> NDArray[np.floating[Any]]:
-        assert self._sample is not None, "asked for a channel after the last"  # noqa: S101 (of who asks)
-        return self._sample.events
+        return self._there.events
 
-    def _make(self, raw: Sequence[str], dyes: Sequence[str]) -> None:
-        """The whole columns of some channels that are given raw; of all dyes, or of none."""
-        measured, n = self._events, self._n_events
-        made = np.empty((len(dyes) + len(raw), n), self._kind)
-        copied = [(len(dyes) + i, self._column[name]) for i, name in enumerate(raw)]
-
-        def fill(first: int) -> None:
-            for begin in range(first, min(first + STRETCH, n), CHUNK):
-                part = slice(begin, begin + CHUNK)
-                events = measured[part]
-                if dyes:
-                    made[: len(dyes), part] = _product(events[:, self._sources], self._weights).T
-                for row, column in copied:
-                    made[row, part] = events[:, column]
-
-        side_by_side(fill, range(0, n, STRETCH))
-        self._whole.update(zip([*dyes, *raw], made, strict=True))
+    def _make(self, name: str) -> None:
+        """The whole column of a channel that is given raw; those of all dyes where it is one of them."""
+        sample, events = self._there, self._events
+        dyes = name in self._unmixing.row
+        made = WholeColumns(sample, self._unmixing) if dyes else WholeColumns(sample, Unmixing(sample, None), [name])
+        side_by_side(lambda first: made.take(first, events[first : first + STRETCH]), range(0, len(events), STRETCH))
+        self._whole.update(made.columns)
 
     def values(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
         """Values of one channel ($PnN) for the events `rows`, which ascend; shape (len(rows),)."""
         with self._making:
             column = self._whole.get(name)
-            if column is None and name not in self._row and len(rows) < FEW * len(self._events):
+            dyes = self._unmixing.row
+            if column is None and name not in dyes and len(rows) < FEW * len(self._events):
                 return np.asarray(self._events[rows, self._column[name]])
             if column is None:
-                self._make(*(([], list(self._row)) if name in self._row else ([name], [])))
+                self._make(name)
                 column = self._whole[name]
             others = {one: values for one, values in self._whole.items() if one != name}
             self._whole = {**others, name: column}  # the last one asked for comes last; `stretch` never misses it
-            raw = [one for one in self._whole if one not in self._row and one not in self._kept]
+            raw = [one for one in self._whole if one not in dyes and one not in self._kept]
             for one in raw[:-RAW_KEPT]:  # gates ask for a few at a time, and they are soon made again
                 del self._whole[one]
         return _chosen(column, rows)
@@ -125,8 +102,8 @@ class LinearColumns:
             return partial(_chosen, column[first:last])
         stretch = self._stretches.get((first, last))
         if stretch is None:
-            plan = (self._row, self._sources, self._weights) if self._row else None
-            stretch = self._stretches[first, last] = Stretch(self._events[first:last], self._column, plan)
+            stretch = Stretch(self._events[first:last], self._column, self._unmixing)
+            self._stretches[first, last] = stretch
         return stretch.column(name)
 
 
@@ -139,12 +116,6 @@ def _chosen(values: NDArray[np.floating[Any]], rows: NDArray[np.intp]) -> NDArra
     return np.asarray(values.take(rows, mode="clip"))  # quicker than a take that looks at every row
 
 
-def _product(raw: NDArray[np.floating[Any]], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    with np.errstate(invalid="ignore", over="ignore"):  # infinite values
-        product: NDArray[np.float64] = np.asarray(raw, dtype=np.float64) @ weights
-    return product
-
-
 class Stretch:
     """Linear values of some events that follow each other, few enough to stay in the processor's cache.
 
@@ -152,18 +123,18 @@ class Stretch:
     ----------
     events : of the stretch, shape (n, channels).
     column : number by channel.
-    plan : what is compensated: row by dye; detectors of the matrix; weights, shape (detectors, dyes). None for nothing.
+    unmixing : of the dyes.
     """
 
     def __init__(
         self,
         events: NDArray[np.floating[Any]],
         column: Mapping[str, int],
-        plan: tuple[Mapping[str, int], list[int] | slice, NDArray[np.float64]] | None,
+        unmixing: Unmixing,
     ) -> None:
         self._events = events
         self._column = column
-        self._row, self._sources, self._weights = plan or ({}, slice(0), np.empty((0, 0)))
+        self._unmixing = unmixing
         self._awaited: set[int] = set()
         self._copies: dict[int, NDArray[np.floating[Any]]] = {}
         self._dyes: NDArray[np.floating[Any]] | None = None
@@ -171,13 +142,13 @@ class Stretch:
 
     def column(self, name: str) -> Column:
         """The way to the values of one channel."""
-        if name not in self._row:
+        if name not in self._unmixing.row:
             self._awaited.add(self._column[name])
         return partial(self.values, name)
 
     def values(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
         """Values of one channel for the events `rows`, which ascend, shape (len(rows),)."""
-        row = self._row.get(name)
+        row = self._unmixing.row.get(name)
         if row is None:
             return _chosen(self._as_measured(self._column[name]), rows)
         if self._dyes is None:
@@ -213,7 +184,5 @@ class Stretch:
         if rows is not None:
             self._place = np.full(len(self._events), -1, np.intp)
             self._place[rows] = np.arange(len(rows))
-        self._dyes = np.empty((self._weights.shape[1], len(events)), events.dtype)
-        for first in range(0, len(events), CHUNK):
-            part = slice(first, first + CHUNK)
-            self._dyes[:, part] = _product(events[part, self._sources], self._weights).T
+        self._dyes = np.empty((len(self._unmixing.row), len(events)), events.dtype)
+        self._unmixing.fill(events, self._dyes)

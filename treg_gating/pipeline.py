@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.errors import FCSError, TregGatingError
-from treg_gating.fcs import read_fcs
+from treg_gating.fcs import open_fcs
 from treg_gating.fcs.memory import give_back
 from treg_gating.flags import Flag
 from treg_gating.gating.axes import Column, axis_of
@@ -39,6 +39,7 @@ from treg_gating.settings import RunSettings
 from treg_gating.showing import Showing
 from treg_gating.transforms import Linear, Logicle, Transform, transform_to_dict
 from treg_gating.tube import Role, Tube
+from treg_gating.unmixing import Unmixing, WholeColumns
 
 __all__ = [
     "Prepared",
@@ -223,30 +224,40 @@ def prepare(
     judged : the same bytes were read before, and what was odd in them is known.
     quality : what quality control found in the same bytes, where they were looked at before.
     """
-    sample = read_fcs(tube.path, dataset=tube.dataset, digest=digest, checksum=True, judged=judged)
-    template = settings.template.for_file(sample, tube.file)
-    mapping = {} if template.imported else tube.markers  # imported gates name detectors, not markers
-    panel = match_panel(template.panel, sample.channels, mapping, file=tube.file)
-    used = [channel.name for channel in panel.channel_of.values()]
-    again = quality is not None
+    with open_fcs(tube.path, dataset=tube.dataset) as opened:
+        known = opened.sample
+        template = settings.template.for_file(known, tube.file)
+        mapping = {} if template.imported else tube.markers  # imported gates name detectors, not markers
+        panel = match_panel(template.panel, known.channels, mapping, file=tube.file)
+        used = [channel.name for channel in panel.channel_of.values()]
+        controls = None if template.imported else settings.matrices.get(tube.batch)  # imported gates bring theirs along
+        given, doubts = choose_matrix(known, used, order=settings.order, controls=controls, table=settings.spillover)
+        how, spillover = compensation_of(known, template, given, used, tube.file)
+        dyes = [] if spillover is None else [name for name in used if name in spillover.channels]
+        raw = template.imported.raw if template.imported else frozenset()
+        gated = {name for step in template.gate_steps for name in step.dims}
+        looked_at = {name: ch for name, ch in panel.channel_of.items() if name in gated or not ch.is_time}
+        again, made = quality is not None, None
+        if again or not template.imported:
+            # Fits and medians need all events of all dyes; gates, their intervals and pictures take from these columns.
+            measured = [ch.name for marker, ch in looked_at.items() if marker not in raw and ch.name not in dyes]
+            made = WholeColumns(known, Unmixing(known, spillover, dyes), list(dict.fromkeys(measured)))
+        sample = opened.read(
+            digest=digest,
+            checksum=True,
+            judged=judged,
+            passing=made,
+            keep=not again or bool(raw),
+        )
     quality = quality or assess(sample, used)
-    controls = None if template.imported else settings.matrices.get(tube.batch)  # imported gates bring theirs along
-    given, doubts = choose_matrix(sample, used, order=settings.order, controls=controls, table=settings.spillover)
-    how, spillover = compensation_of(sample, template, given, used, tube.file)
-    dyes = [] if spillover is None else [name for name in used if name in spillover.channels]
-    as_measured, compensated = LinearColumns(sample, None), LinearColumns(sample, spillover, dyes)
-    raw = template.imported.raw if template.imported else frozenset()
-    gated = {name for step in template.gate_steps for name in step.dims}
-    looked_at = {name: channel for name, channel in panel.channel_of.items() if name in gated or not channel.is_time}
+    as_measured, compensated = LinearColumns(sample, None), LinearColumns(sample, spillover, dyes, made)
     axes = {
         marker: axis_of(as_measured if marker in raw else compensated, channel.name, template.transforms[marker])
         for marker, channel in looked_at.items()
     }
     view = EventView.of_axes(sample.n_events, quality.kept, axes)
-    if again or not template.imported:
-        # Fits and medians need all events of all dyes; gates, their intervals and pictures take from these columns too.
-        compensated.make([channel.name for marker, channel in looked_at.items() if marker not in raw], last=True)
-        sample = sample if raw else sample.without_events()
+    if made is not None and not raw:
+        sample = sample.without_events()
     stains = {
         marker: axis.linear
         for marker, axis in axes.items()

@@ -10,11 +10,11 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from treg_gating.errors import CompensationError
 
-__all__ = ["Channel", "EventState", "Sample", "SampleWarning", "Spillover"]
+__all__ = ["Channel", "EventState", "Sample", "SampleWarning", "Spillover", "absent_events"]
 
 MAX_CONDITION = 1e4
 MAX_OFF_DIAGONAL = 5.0
@@ -229,8 +229,13 @@ class Sample:
 
     def without_events(self) -> Sample:
         """The same sample whose values are not needed any more: they are NaN, and take no memory."""
-        return replace(self, events=np.broadcast_to(self.events.dtype.type(np.nan), self.events.shape))
+        return replace(self, events=absent_events(self.events.shape, self.events.dtype))
 
     def with_warnings(self, *warnings: SampleWarning) -> Sample:
         """The same sample with more warnings."""
         return replace(self, warnings=self.warnings + warnings)
+
+
+def absent_events(shape: tuple[int, ...], kind: DTypeLike = np.float32) -> NDArray[np.floating[Any]]:
+    """What stands for events that are not there: NaN, in no memory."""
+    return np.broadcast_to(np.array(np.nan, kind), shape)

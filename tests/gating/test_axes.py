@@ -173,7 +173,7 @@ def test_who_asks_for_a_stretch_finds_the_columns_while_others_ask_for_them_whol
     rng = np.random.default_rng(8)
     sample = Sample(rng.lognormal(6, 1, (100, 2)).astype("f4"), (Channel("D1"), Channel("D2")))
     columns = LinearColumns(sample, Spillover(("D1", "D2"), np.array([[1, 0.2], [0.05, 1]])), ["D1", "D2"])
-    columns.make([], last=True)
+    columns.values("D1", np.arange(100))  # makes those of all dyes
 
     class Asked(dict[str, np.ndarray]):
         def pop(self, *name: object) -> np.ndarray:  # type: ignore[override]
@@ -194,6 +194,6 @@ def test_an_event_that_is_not_there_has_no_value(values, rows, whole):
     sample = Sample(np.column_stack(list(values.values())), channels, EventState.RAW)
     columns = LinearColumns(sample, None)
     if whole:
-        columns.make(["A"], last=False)
+        columns.values("A", np.arange(N))
     with pytest.raises(IndexError):
         columns.values("A", np.array(rows))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from treg_gating.interchange.imported import ImportedGate
 from treg_gating.linear_columns import LinearColumns
 from treg_gating.sample import Channel, Sample, Spillover
 from treg_gating.transforms import Asinh, Linear, Logicle
+from treg_gating.unmixing import Unmixing, WholeColumns
 
 N = 50_000
 CHANNELS = ("FSC-A", "D1", "SSC-A", "D2", "D3", "D4", "Time")
@@ -123,21 +126,51 @@ def test_a_stretch_gives_what_the_tube_gives(rng: np.random.Generator, few_first
             np.testing.assert_array_equal(way(rows), columns.values(name, rows + first), err_msg=name)
 
 
-def test_columns_made_together_are_those_made_one_by_one_and_are_kept(rng: np.random.Generator) -> None:
-    sample, everything = tube(rng, False), np.arange(N)
-    together, alone = (LinearColumns(sample, matrix(), DYES) for _ in range(2))
-    together.make(CHANNELS[:5])
-    kept = {name: together.values(name, everything) for name in CHANNELS[:5]}
+def whole(sample: Sample, raw: Sequence[str]) -> WholeColumns:
+    """Made from pieces that come in any order, some shorter than others."""
+    made = WholeColumns(sample.without_events(), Unmixing(sample, matrix(), DYES), raw)
+    edges = [0, 1, 3000, 3001, 20_000, 41_000, N]
+    for first, last in reversed(list(pairwise(edges))):
+        made.take(first, sample.events[first:last])
+    return made
+
+
+@pytest.mark.parametrize("by_column", [False, True])
+def test_columns_made_together_are_those_made_one_by_one_and_are_kept(
+    rng: np.random.Generator, by_column: bool
+) -> None:
+    sample, everything = tube(rng, by_column), np.arange(N)
+    raw = [name for name in CHANNELS if name not in DYES]
+    together = LinearColumns(sample, matrix(), DYES, whole(sample, raw))
+    alone = LinearColumns(sample, matrix(), DYES)
+    kept = {name: together.values(name, everything) for name in CHANNELS}
     for name in CHANNELS:
         np.testing.assert_array_equal(together.values(name, everything), alone.values(name, everything), err_msg=name)
     assert all(together.values(name, everything) is column for name, column in kept.items())
 
 
+def test_each_column_needs_its_detectors_alone(rng: np.random.Generator) -> None:
+    sample = tube(rng, False)
+    made = whole(sample, ["FSC-A"])
+    assert made.channels == {"FSC-A", "D1", "D2", "D3", "D4"}
+    assert list(made.columns) == [*DYES, "FSC-A"]
+    other = np.array(sample.events)
+    other[:, [CHANNELS.index("SSC-A"), CHANNELS.index("Time")]] = np.nan
+    again = whole(sample.with_events(other, sample.state), ["FSC-A"])
+    for name, column in made.columns.items():
+        np.testing.assert_array_equal(again.columns[name], column, err_msg=name)
+
+
+def test_columns_of_a_tube_without_events() -> None:
+    sample = Sample(np.empty((0, len(CHANNELS)), "f4"), tuple(Channel(name) for name in CHANNELS))
+    made = WholeColumns(sample, Unmixing(sample, matrix(), DYES), ["FSC-A"])
+    assert {name: len(column) for name, column in made.columns.items()} == dict.fromkeys([*DYES, "FSC-A"], 0)
+
+
 def test_behind_the_last_columns_the_events_are_let_go(rng: np.random.Generator) -> None:
     """What was made is there; anything else is an error of who asks, and no number."""
     sample, everything = tube(rng, False), np.arange(N)
-    columns = LinearColumns(sample, matrix(), DYES)
-    columns.make(["FSC-A"], last=True)
+    columns = LinearColumns(sample, matrix(), DYES, whole(sample, ["FSC-A"]))
     np.testing.assert_array_equal(columns.values("FSC-A", everything), sample.column("FSC-A"))
     np.testing.assert_array_equal(columns.stretch("D1", 5, 9)(np.arange(4)), columns.values("D1", everything)[5:9])
     with pytest.raises(AssertionError, match="after the last"):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.fcs.data import Data, decode_events
+from treg_gating.fcs.data import Data, Passing, decode_events
 from treg_gating.fcs.decoder import Decoder
 from treg_gating.fcs.digest import Digest
 from treg_gating.fcs.inspection import Inspection, shown
@@ -59,7 +59,9 @@ class _Numbers(Data):
         view[:] = self.numbers[first:last].tobytes()
 
 
-def decode_text(data: Data, wanted: Sequence[int], digest: Digest, inspection: Inspection) -> Array:
+def decode_text(
+    data: Data, wanted: Sequence[int], digest: Digest, inspection: Inspection, passing: Passing | None = None
+) -> Array:
     """Read DATA that is text, check it, scale it; as :func:`treg_gating.fcs.data.decode_events`.
 
     Raises
@@ -78,7 +80,7 @@ def decode_text(data: Data, wanted: Sequence[int], digest: Digest, inspection: I
     integers = tuple(replace(parameter, kind="I", bits=_BITS) for parameter in parameters)
     layout = replace(data.layout, event_bits=_BITS * len(integers))
     there = _Numbers(data.source, 0, layout, Decoder(integers, "<"), data.step, numbers.astype("<u8"))
-    return decode_events(there, wanted, Digest(0, sha=False), inspection)
+    return decode_events(there, wanted, Digest(0, sha=False), inspection, passing=passing)
 
 
 def _whole(source: Source, begin: int, layout: Layout, inspection: Inspection) -> bytes:

@@ -9,12 +9,13 @@ channels, becomes columns.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +30,10 @@ from treg_gating.fcs.parameters import Parameter
 from treg_gating.fcs.plausibility import Checks
 from treg_gating.fcs.ranges import Ranges
 from treg_gating.fcs.source import Source
+from treg_gating.sample import absent_events
 from treg_gating.threads import side_by_side
 
-__all__ = ["Data", "decode_events"]
+__all__ = ["Data", "Passing", "decode_events"]
 
 CHUNK_BYTES = 3 << 20  # read and looked at in one go; large, as threads that take turns in Python wait for each other
 BUFFERS = 4
@@ -41,6 +43,21 @@ MOST_SCALED = 2  # channels of a float file that are not stored in linear units,
 
 Array = NDArray[Any]
 Span = tuple[int, int]
+
+
+class Passing(Protocol):
+    """Work on events that is cheaper while they are in the processor's cache."""
+
+    @property
+    def channels(self) -> Collection[str]:
+        """The channels ($PnN) that are looked at; all others may pass in the units they are stored in."""
+
+    def take(self, first: int, events: Array) -> None:
+        """Look at events from the number `first` on, shape (n, channels), while they pass.
+
+        It may be called in any order and in two threads at once. The events must stay as they are, and must not be
+        kept. The file may still be refused when all have passed.
+        """
 
 
 @dataclass(frozen=True)
@@ -87,7 +104,14 @@ class Data:
 
 
 def decode_events(
-    data: Data, wanted: Sequence[int], digest: Digest, inspection: Inspection, *, judged: bool = False
+    data: Data,
+    wanted: Sequence[int],
+    digest: Digest,
+    inspection: Inspection,
+    *,
+    judged: bool = False,
+    passing: Passing | None = None,
+    keep: bool = True,
 ) -> Array:
     """Read DATA, check it, scale it.
 
@@ -95,10 +119,12 @@ def decode_events(
     ----------
     judged : whether these bytes were found plausible before; then those that lie as this computer's floats are not
         looked at again.
+    passing : is handed all events, when they are scaled, as columns `wanted`.
+    keep : whether all events are wanted at once behind that.
 
     Returns
     -------
-    shape (n_events, len(wanted)), float32 or float64.
+    shape (n_events, len(wanted)), float32 or float64; where they are not wanted, what stands there may be NaN.
 
     Raises
     ------
@@ -106,12 +132,16 @@ def decode_events(
     """
     everything = list(wanted) == list(range(len(data.decoder.parameters)))
     with np.errstate(all="ignore"):
-        if everything and data.decoder.native_floats and len(data.scales(wanted)) <= MOST_SCALED:
-            return (_as_judged if judged else _as_stored)(data, wanted, digest, inspection)
-        return _as_columns(data, wanted, digest, inspection)
+        if not (everything and data.decoder.native_floats and len(data.scales(wanted)) <= MOST_SCALED):
+            return _as_columns(data, wanted, digest, inspection, passing)
+        if judged:
+            return _as_judged(data, wanted, digest, inspection, passing, keep=keep)
+        return _as_stored(data, wanted, digest, inspection, passing)
 
 
-def _as_stored(data: Data, wanted: Sequence[int], digest: Digest, inspection: Inspection) -> Array:
+def _as_stored(
+    data: Data, wanted: Sequence[int], digest: Digest, inspection: Inspection, passing: Passing | None
+) -> Array:
     """Events as they lie in the file; what is stored in other units is scaled in its place.
 
     A chunk is read, looked at and scaled by one thread, so that it stays in that processor's cache.
@@ -131,6 +161,8 @@ def _as_stored(data: Data, wanted: Sequence[int], digest: Digest, inspection: In
             look = checks.look(span[0], chunk.view(np.uint8), chunk.T, before)
             for row, scale in scales:
                 chunk[:, row] = scale(before[row])
+        if passing is not None:
+            passing.take(span[0], chunk)
         return look
 
     for (first, last), look in _taken(take, data.chunks(), alone=digest.wanted):
@@ -142,24 +174,46 @@ def _as_stored(data: Data, wanted: Sequence[int], digest: Digest, inspection: In
     return events
 
 
-def _as_judged(data: Data, wanted: Sequence[int], digest: Digest, inspection: Inspection) -> Array:
-    """The same for bytes that were judged before: hashed from where they lie, and scaled there when they are."""
-    kind = data.decoder.uniform
+def _as_judged(
+    data: Data, wanted: Sequence[int], digest: Digest, inspection: Inspection, passing: Passing | None, *, keep: bool
+) -> Array:
+    """The same for bytes that were judged before: the thread of the hash reads them too, and they are passed on here.
+
+    Where they are not kept, a few chunks' memory is used again and again, so that it stays in the processor's cache,
+    and only what is looked at is scaled.
+    """
+    kind, n, spans = data.decoder.uniform, data.layout.n_events, data.chunks()
     assert kind is not None  # noqa: S101 (of native floats)
-    events = leased_empty((data.layout.n_events, len(wanted)), kind)
-    scales, fed = data.scales(wanted), []
-    for span in data.chunks():
-        chunk = events[slice(*span)]
+    room = n if keep else BUFFERS * max((last - first for first, last in spans), default=0)
+    events = leased_empty((room, len(wanted)), kind)
+    looked_at = () if passing is None else passing.channels
+    names = [data.decoder.parameters[i].channel.name for i in wanted]
+    scales = [(row, scale) for row, scale in data.scales(wanted) if keep or names[row] in looked_at]
+    read = deque[tuple[int, Array, Future[None] | None]]()
+
+    def bytes_of(chunk: Array, first: int) -> Iterator[memoryview]:
         view = memoryview(chunk.data).cast("B")
-        data.fill(*span, view, inspection)
-        fed.append((chunk, digest.feed(view)))
-    for chunk, hashed in fed:
+        data.fill(first, first + len(chunk), view, inspection)
+        yield view
+
+    def pass_on(first: int, chunk: Array, hashed: Future[None] | None) -> None:
         if hashed is not None:
             hashed.result()
         with np.errstate(all="ignore"):
             for row, scale in scales:
                 chunk[:, row] = scale(chunk[:, row])
-    return events
+        if passing is not None:
+            passing.take(first, chunk)
+
+    for i, (first, last) in enumerate(spans):
+        if len(read) == BUFFERS:
+            pass_on(*read.popleft())
+        begin = first if keep else i % BUFFERS * (room // BUFFERS)
+        chunk = events[begin : begin + last - first]
+        read.append((first, chunk, digest.feed(partial(bytes_of, chunk, first))))
+    while read:
+        pass_on(*read.popleft())
+    return events if keep else absent_events((n, len(wanted)), kind)
 
 
 def _taken(take: Callable[[Span], Look], spans: Sequence[Span], *, alone: bool) -> Iterable[tuple[Span, Look]]:
@@ -181,7 +235,9 @@ def _bytes_of(events: Array, before: Mapping[int, Array]) -> Iterator[memoryview
         yield memoryview(part.data).cast("B")
 
 
-def _as_columns(data: Data, wanted: Sequence[int], digest: Digest, inspection: Inspection) -> Array:
+def _as_columns(
+    data: Data, wanted: Sequence[int], digest: Digest, inspection: Inspection, passing: Passing | None
+) -> Array:
     """Columns, each of which lies together in memory."""
     decoder = data.decoder
     decoded = [*wanted, *_clock(decoder.parameters, wanted)]
@@ -204,6 +260,8 @@ def _as_columns(data: Data, wanted: Sequence[int], digest: Digest, inspection: I
                 part[row] = scale(part[row])
         if part is not target:
             target[:] = part[: len(wanted)]
+        if passing is not None:
+            passing.take(first, target.T)
         return look
 
     alone = digest.wanted or not decoder.floats  # the hash takes longer, and marks on integers are told in turn
