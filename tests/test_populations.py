@@ -15,7 +15,7 @@ from treg_gating.gating.hierarchy import EventView, Walk, apply_gates
 from treg_gating.gating.results import FittedGate, GateStatus, PopulationCount
 from treg_gating.gating.rows import PopulationRows
 from treg_gating.gating.template import GateStep, GatingTemplate, load_template
-from treg_gating.intensities import median_intensities
+from treg_gating.intensities import Medians
 from treg_gating.pictures import control_densities, picture_gates
 from treg_gating.populations import count_populations, percentage
 from treg_gating.showing import Showing
@@ -68,8 +68,15 @@ def top(cut: float, error: float = 0.0) -> FittedGate:
     return gate("top", "low", Interval(("B",), cut), (error,))
 
 
+def medians_of(template: GatingTemplate, walk: Walk, linear: dict[str, Callable]) -> dict[str, dict[str, float]]:
+    medians = Medians(template, walk.rows, list(walk.rows), linear)
+    for part in medians.parts():
+        part()
+    return medians.found
+
+
 def counted(template: GatingTemplate, walk: Walk, linear: dict[str, Callable[[np.ndarray], np.ndarray]]) -> tuple:
-    return count_populations(template, walk, median_intensities(template, walk.rows, linear))
+    return count_populations(template, walk, medians_of(template, walk, linear))
 
 
 def test_counts_and_medians_by_hand(template: Make) -> None:
@@ -105,6 +112,31 @@ def test_medians_are_those_of_each_population(template: Make) -> None:
         assert counts[name].n == len(rows)  # type: ignore[arg-type]
         expected = {marker: np.median(values(rows)) for marker, values in columns.items()}  # type: ignore[arg-type]
         assert counts[name].mfi == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+@pytest.mark.parametrize("seed", range(12))
+def test_medians_of_populations_deep_in_each_other(template: Make, seed: int, kind: str) -> None:
+    """Whichever side of its child's median a parent's lies on, with ties, and with few or many events of its own."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(300, 900))
+    a, b = rng.normal(rng.choice([-20, 0, 20]), 30, (2, n)).astype(kind)
+    if seed % 3 == 0:
+        a, b = np.round(a / 20), np.round(b / 20)
+    names = ["low", "mid", "deep", "deeper", "top"]
+    parents = ["clean", *names]
+    checked = template(*(f"{name},{parent},A,+,fixed,low=0,own," for name, parent in zip(names, parents, strict=False)))
+    inside = np.ones(n, bool)
+    masks = {"root": inside, "clean": inside}
+    for name in names:
+        inside = inside & ((rng.random(n) < 0.5) | (a > -30) if seed % 2 else rng.random(n) < rng.uniform(0.6, 1))
+        masks[name] = inside
+    walk = Walk({}, PopulationRows(n, masks))
+    columns = {"A": a.__getitem__, "B": b.__getitem__}
+    found = medians_of(checked, walk, columns)
+    for name, mask in masks.items():
+        for marker, values in (("A", a), ("B", b)):
+            assert found[marker][name] == np.median(values[mask]), (marker, name)
 
 
 def test_an_empty_population_is_zero_and_below_it_nothing_can_be_said(template: Make) -> None:
@@ -330,8 +362,8 @@ def test_what_is_shown_may_be_begun_while_gates_are_still_placed(template: Make)
     (two, in_two), (one, in_one) = shown(early, walk), shown(walk)
     assert in_one == [2 + 3 + 2], "markers, pictures, gates that move"
     assert in_two == [2 + 3 + 1, 2 + 0 + 1], "all gates stand on populations that were there early"
-    assert two.medians == one.medians
-    assert set(two.medians["B"]) == {"low", "top", "rest", "plane"}, "not of all events, which hold debris"
+    assert two.medians() == one.medians()
+    assert set(two.medians()["B"]) == {"low", "top", "rest", "plane"}, "not of all events, which hold debris"
     assert two.interval(walk) == one.interval(walk) == gate_interval(checked, walk, view, "top", "low")
     for first, second in zip(two.pictures(), one.pictures(), strict=True):
         assert first.population == second.population

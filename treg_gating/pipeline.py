@@ -147,7 +147,7 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
         template, ready.view, fit.gates, final, cohort.models, batch=tube.batch, meanwhile=showing.parts
     )
     showing.complete(walk)
-    counts, interval = count_populations(template, walk, showing.medians), showing.interval(walk)
+    counts, interval = count_populations(template, walk, showing.medians()), showing.interval(walk)
     return SampleResult(
         **_identity(tube),
         status="done",

@@ -33,9 +33,6 @@ class Showing:
     limits : (low, high) in gate units by dimension, of the pictures; the same for every tube of a run.
     controls : densities of the matching control tubes, by population.
 
-    Attributes
-    ----------
-    medians : by marker, then by population that a gate made (all events hold debris and doublets), as far as found.
     """
 
     def __init__(
@@ -51,7 +48,7 @@ class Showing:
         self._linear = linear
         self._limits = limits
         self._controls = controls or {}
-        self.medians: dict[str, dict[str, float]] = {marker: {} for marker in linear}
+        self._medians: list[Medians] = []
         self._seen: set[str] = set()  # populations whose medians are made
         self._pictures: dict[str, GatePicture] = {}
         self._changes: dict[str, Changes] = {}
@@ -62,17 +59,25 @@ class Showing:
         drawn = drawable(self._template, walk, self._view)
         unseen = [name for name in walk.rows if name not in self._seen and name not in BEFORE]
         self._seen.update(unseen)
-        medians = Medians(self._template, walk.rows, unseen)
+        medians = Medians(self._template, walk.rows, unseen, self._linear)
+        self._medians.append(medians)
         return [
             # The longest first, so that no thread waits long for another at the end.
             *(partial(self._move, name, walk) for name in moving if name not in self._changes),
-            *(partial(self._find_medians, marker, medians) for marker in self._linear if unseen),
+            *medians.parts(),
             *(partial(self._draw, step, walk) for step in drawn if step.population not in self._pictures),
         ]
 
     def complete(self, walk: Walk) -> None:
         """Make all that is left, of a walk that has come to its end."""
         side_by_side(_do, self.parts(walk))
+
+    def medians(self) -> dict[str, dict[str, float]]:
+        """By marker, then by population that a gate made (all events hold debris and doublets)."""
+        return {
+            marker: {name: median for medians in self._medians for name, median in medians.found[marker].items()}
+            for marker in self._linear
+        }
 
     def pictures(self) -> tuple[GatePicture, ...]:
         """In the order of the template."""
@@ -83,9 +88,6 @@ class Showing:
         """The gate interval of the primary endpoint."""
         primary = self._template.primary
         return gate_interval(self._template, walk, self._view, primary.numerator, primary.denominator, self._changes)
-
-    def _find_medians(self, marker: str, medians: Medians) -> None:
-        self.medians[marker].update(medians.of(self._linear[marker]))
 
     def _draw(self, step: GateStep, walk: Walk) -> None:
         control = self._controls.get(step.population)
