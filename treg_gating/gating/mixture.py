@@ -19,9 +19,9 @@ __all__ = ["EStep", "Mixture", "expectation", "marginal", "precisions", "probabi
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.floating[Any]]
-BLOCK = 4096  # points whose E step fits the processor's cache, of a mixture as large as those of a cohort
-CACHED = 1 << 16  # points times components that do, of a larger one
+BLOCK = 60_000  # densities, of all components, that fit the processor's cache with what is made of them
 LARGEST_POWER = 64.0  # of a few products; beyond it numpy's own power is as quick
+FAINTEST = 40.0  # logarithm of how much lower than the highest a component's root may be; below, it is nowhere
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +65,9 @@ def expectation(mixture: Mixture, points: Array) -> tuple[Array, Array, Array]:
     """
     density = _Density.of(mixture, np.float64)
     features = _features(points)
-    parts = [density.at(block) for block in _blocks(features) or [features]]
+    parts = [density.at(block) for block in _blocks(features, mixture.size)]
     chances, inverses, totals = (np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
-    return (chances / totals).T, inverses.T * density.precision, density.top + np.log(totals)
+    return (chances / totals).T, (inverses * density.precision).T, density.top + np.log(totals)
 
 
 def probability(mixture: Mixture, wanted: NDArray[np.bool_], points: Array) -> Array:
@@ -78,11 +78,13 @@ def probability(mixture: Mixture, wanted: NDArray[np.bool_], points: Array) -> A
 def probabilities(mixtures: Sequence[tuple[Mixture, NDArray[np.bool_]]], points: Array) -> Array:
     """:func:`probability` by several mixtures of as many components, each with those that are wanted; shape (m, n)."""
     asked = [(_Density.of(mixture, np.float32), wanted.astype(np.float32)) for mixture, wanted in mixtures]
-    room = np.empty((3, mixtures[0][0].size, min(BLOCK, len(points))), np.float32)
     result = np.empty((len(mixtures), len(points)))
-    for first in range(0, len(points), BLOCK):
-        part = slice(first, first + BLOCK)
-        features = _features(points[part].astype(np.float32))
+    size = mixtures[0][0].size
+    blocks = _blocks(points.T.astype(np.float32), size)
+    room, first = np.empty((3, size, blocks[0].shape[1]), np.float32), 0
+    for block in blocks:
+        features, part = _features(block.T), slice(first, first + block.shape[1])
+        first = part.stop
         for row, (density, chosen) in zip(result, asked, strict=True):
             chance, _, total = density.at(features, room=room)
             row[part] = chosen @ chance / total
@@ -103,9 +105,9 @@ class EStep:
 
     def __init__(self, points: Floats, counts: Array, size: int, groups: int = 1) -> None:
         features, self._each = _features(points), size // groups
-        self._total, block = float(counts.sum()), min(BLOCK, max(1, CACHED // size))
-        self._parts = list(zip(_blocks(features, block), _blocks(counts.astype(features.dtype), block), strict=True))
-        self._room = np.empty((3, size, min(block, len(counts))), features.dtype)
+        self._total = float(counts.sum())
+        self._parts = list(zip(_blocks(features, size), _blocks(counts.astype(features.dtype), size), strict=True))
+        self._room = np.empty((3, size, len(self._parts[0][1])), features.dtype)
 
     def __call__(
         self, mixture: Mixture, rows: int | None = None, shapes: tuple[Array, Array] | None = None
@@ -125,16 +127,19 @@ class EStep:
         density = _Density.of(mixture, self._room.dtype, shapes)
         rows = density.coefficients.shape[1] if rows is None else rows
         groups, room = mixture.size // self._each, self._room[:, : mixture.size]
-        masses, sums, likelihood = np.zeros(mixture.size), np.zeros((mixture.size, rows)), np.zeros(groups)
+        each = groups, self._each
+        masses, sums, likelihood = np.zeros(each), np.zeros((*each, rows)), np.zeros(groups)
         for block, weight in self._parts:
-            events, inverse, total = density.at(block, groups, room)
-            share = weight / total
-            events *= share if groups == 1 else np.repeat(share, self._each, axis=0)
-            masses += events.sum(axis=1)
-            events *= inverse
-            sums += events @ block[:rows].T
-            likelihood += np.atleast_1d(np.log(total) @ weight)
-        return masses, sums * density.precision, density.top + likelihood / self._total
+            chance, inverse, total = density.at(block, groups, room)
+            # What is of a point alone is laid upon its few monomials rather than upon all of its components.
+            share = (weight / total).reshape(groups, 1, -1)
+            chance = chance.reshape(*each, -1)
+            masses += (chance @ share.swapaxes(1, 2))[:, :, 0]
+            chance *= inverse.reshape(chance.shape)
+            sums += chance @ (block[:rows] * share).swapaxes(1, 2)
+            likelihood += np.log(total) @ weight
+        sums = sums.reshape(mixture.size, rows) * density.precision
+        return masses.ravel(), sums, density.top + likelihood / self._total
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,16 +148,17 @@ class _Density:
 
     Parameters
     ----------
-    coefficients : of (1 + distance² / ν) on :func:`_features`, shape (k, features).
-    heights : density at the middle of each component, of the highest, shape (k, 1). top : log of the highest.
-    exponent : (ν + d) / 2. precision : latent precision in the middle of a component, (ν + d) / ν.
+    coefficients : on :func:`_features`, shape (k, features), of (1 + distance² / ν) against that root of the density
+        in the middle of the component whose power it is taken to.
+    top : log of the highest density in the middle of a component. exponent : (ν + d) / 2.
+    precision : latent precision, (ν + d) / ν in the middle of a component, over the inverse of what the coefficients
+        give, shape (k, 1).
     """
 
     coefficients: Array
-    heights: Array
     top: float
     exponent: float
-    precision: float
+    precision: Array
 
     @classmethod
     def of(cls, mixture: Mixture, kind: DTypeLike, shapes: tuple[Array, Array] | None = None) -> _Density:
@@ -161,35 +167,35 @@ class _Density:
         half = (mixture.nu + d) / 2
         constant = lgamma(half) - lgamma(mixture.nu / 2) - d / 2 * np.log(mixture.nu * np.pi)
         inverses, half_log_determinants = shapes or precisions(mixture.scales)
-        coefficients = _quadratic_forms(mixture.means, inverses)
-        coefficients /= mixture.nu
-        coefficients[:, 0] += 1.0
         heights = np.log(np.maximum(mixture.weights, 1e-300)) + constant + half_log_determinants
         top = float(heights.max())
-        heights = np.exp(heights - top)[:, None]
-        return cls(coefficients.astype(kind), heights.astype(kind), top, half, 2 * half / mixture.nu)
+        roots = np.exp(np.minimum((top - heights) / half, FAINTEST))[:, None]
+        coefficients = _quadratic_forms(mixture.means, inverses) / mixture.nu
+        coefficients[:, 0] += 1.0
+        return cls((coefficients * roots).astype(kind), top, half, 2 * half / mixture.nu * roots)
 
     def at(self, features: Floats, groups: int = 1, room: Floats | None = None) -> tuple[Floats, Floats, Floats]:
-        """Density of each component (k, n) against `top`, 1 / (1 + distance² / ν) (k, n), sum of the densities (n,).
+        """Density of each component (k, n) against `top`, its root (k, n), and sum of the densities (n,).
 
         In these shapes numpy reduces fastest. With several `groups` of components the sum is that of each, (groups, n).
         They lie in `room`, shape (3, k, n or more), where there is one, until it is used again.
         """
         if room is None:
-            room = np.empty((3, len(self.heights), features.shape[-1]), features.dtype)
+            room = np.empty((3, len(self.coefficients), features.shape[-1]), features.dtype)
         inverse, chance, square = room[..., : features.shape[-1]]
         np.matmul(self.coefficients, features, out=inverse)
         np.divide(1.0, inverse, out=inverse)
         _power(inverse, self.exponent, chance, square)
-        chance *= self.heights
         total = chance.sum(axis=0) if groups == 1 else chance.reshape(groups, -1, chance.shape[-1]).sum(axis=1)
         np.maximum(total, np.finfo(total.dtype).tiny, out=total)
         return chance, inverse, total
 
 
-def _blocks(values: Floats, size: int = BLOCK) -> list[Floats]:
-    """Pieces along the last axis that fit the processor's cache with what is made of them."""
-    return [values[..., first : first + size] for first in range(0, values.shape[-1], size)]
+def _blocks(values: Floats, size: int) -> list[Floats]:
+    """Pieces along the last axis, about as long, that fit the cache with what is made of them for `size` components."""
+    points = values.shape[-1]
+    length = -(-points // max(1, -(-points * size // BLOCK))) or 1
+    return [values[..., first : first + length] for first in range(0, max(points, 1), length)]
 
 
 def _power(values: Floats, exponent: float, result: Floats, square: Floats) -> None:
