@@ -74,7 +74,7 @@ def assess(sample: Sample, channels: Sequence[str]) -> QualityReport:
     time = assess_time(sample, channels, usable, ticks.get(clock or ""))
     kept = usable & time.kept
     n = max(1, sample.n_events)
-    inside, left = np.count_nonzero(usable) / n, np.count_nonzero(kept) / n
+    inside, left = (float(np.count_nonzero(mask) / n) for mask in (usable, kept))
     margin = 100 * (1 - inside) if sample.n_events else 0.0
     numbers = {"margin_pct": margin}
     if not time.reason:

@@ -84,9 +84,10 @@ def assess_time(
     everything = np.ones(sample.n_events, dtype=bool)
     if ticks is None:
         return TimeQuality(everything, "no Time channel")
-    if not np.isfinite(ticks).all() or ticks.size == 0 or ticks.min() == ticks.max():
+    ordered = bool((ticks[1:] >= ticks[:-1]).all())  # then the first and the last say all, and NaN is none of them
+    told = ticks[[0, -1]] if ordered and ticks.size else ticks
+    if not np.isfinite(told).all() or told.size == 0 or told.min() == told.max():
         return TimeQuality(everything, "the Time channel says nothing")
-    ordered = bool((ticks[1:] >= ticks[:-1]).all())
     seconds, notes = (ticks, ()) if ordered else _unwrapped(ticks.astype(np.float64))
     rows = np.flatnonzero(usable)
     if len(rows) < MIN_EVENTS:
@@ -156,8 +157,8 @@ def _search(times_and_end: Values, followed: _Followed) -> tuple[list[Found], di
     timeline: dict[str, Values] = {}
     while True:
         rows = np.flatnonzero(alive)
+        here = ascending if len(rows) == len(ascending) else ascending[rows]
         edges = np.linspace(0, len(rows), count + 1).astype(np.intp)
-        here = ascending[rows]
         last = end if rows[-1] == len(ascending) - 1 else np.nextafter(here[-1], np.inf)
         times = np.append(here[edges[:-1]], last)
         common, *own = follow_signals(followed.scores, followed.names, followed.kinds, rows, edges)
