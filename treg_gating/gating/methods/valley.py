@@ -95,14 +95,21 @@ class Valley:
 
 
 def _bootstrap(density: Density, left: Peak, right: Peak) -> NDArray[np.float64]:
-    """Cuts found again between the same two peaks in Poisson-resampled histograms (seeded by the data's size)."""
+    """Cuts found again between the same two peaks in Poisson-resampled histograms (seeded by the data's size).
+
+    Bins are drawn together up to a third of a bandwidth: so near its lowest point the curve is a parabola.
+    """
     rng = np.random.default_rng(int(density.counts.sum()))
-    reach = kernel_reach(density.bandwidth)  # bins farther away say nothing of the curve between the peaks
-    first, last = max(0, left.index - reach), right.index + 1 + reach
-    draws = rng.poisson(density.counts[first:last], (BOOTSTRAPS, len(density.counts[first:last])))
-    curves = smooth(draws.astype(float), density.bandwidth)
-    inside = curves[:, left.index - first : right.index + 1 - first]
-    at = inside.argmin(axis=1)
-    edge = (at == 0) | (at == inside.shape[1] - 1)
-    cuts: NDArray[np.float64] = density.centres[left.index + at[~edge]]
+    wide = max(1, int(density.bandwidth / 3))
+    reach = kernel_reach(density.bandwidth / wide)  # bins farther away say nothing of the curve between the peaks
+    between = (right.index - left.index) // wide + 1
+    padded = np.pad(density.counts, wide * (reach + 1))[left.index + wide :]
+    expected = padded[: wide * (between + 2 * reach)].reshape(-1, wide).sum(axis=1)
+    curves = smooth(rng.poisson(expected, (BOOTSTRAPS, len(expected))), density.bandwidth / wide)[:, reach:-reach]
+    at = curves.argmin(axis=1)
+    found = np.flatnonzero((at > 0) & (at < between - 1))
+    before, lowest, behind = (curves[found, at[found] + step] for step in (-1, 0, 1))
+    beyond = (before - behind) / (2 * np.maximum(before - 2 * lowest + behind, 1e-300))
+    place = left.index + (at[found] + beyond + 0.5) * wide - 0.5
+    cuts: NDArray[np.float64] = density.centres[0] + place * density.step
     return cuts
