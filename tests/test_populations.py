@@ -353,13 +353,15 @@ def test_what_is_shown_may_be_begun_while_gates_are_still_placed(template: Make)
         showing = Showing(checked, view, {"A": a.__getitem__, "B": b.__getitem__}, limits)
         made = []
         for one in walks:
-            parts = showing.parts(one)
+            parts = showing.parts(one, last=one is walk)
             made.append(len(parts))
             for part in parts:
                 part()
         return showing, made
 
     (two, in_two), (one, in_one) = shown(early, walk), shown(walk)
+    again = Showing(checked, view, {"A": a.__getitem__}, {"A": (-50.0, 50.0), "B": (-50.0, 50.0)})
+    assert [len(again.parts(one)) for one in (early, walk)] == [1 + 3 + 1, 1], "large ones' medians wait for the last"
     assert in_one == [2 + 3 + 2], "markers, pictures, gates that move"
     assert in_two == [2 + 3 + 1, 2 + 0 + 1], "all gates stand on populations that were there early"
     assert two.medians() == one.medians()

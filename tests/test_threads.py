@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import threading
 import time
+from functools import partial
 
 import pytest
 
 from treg_gating import threads
-from treg_gating.threads import beside, side_by_side
+from treg_gating.threads import aside, beside, side_by_side
 
 
 @pytest.fixture(params=[1, 2])
@@ -99,3 +100,56 @@ def test_a_fork_has_a_second_thread_of_its_own(monkeypatch: pytest.MonkeyPatch) 
             time.sleep(0.01)
             os._exit(answers()[0])
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+
+
+def test_work_aside_is_done_in_order_and_may_grow(number: int) -> None:
+    done: list[int] = []
+    with aside() as work:
+        for first in range(0, 30, 3):
+            work.add([partial(done.append, first + i) for i in range(3)])
+        work.finish()
+        assert sorted(done) == list(range(30))
+        work.add([partial(done.append, 30)])
+        work.finish()
+    assert done[-1] == 30
+
+
+def test_work_aside_begins_before_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "THREADS", 2)
+    begun = threading.Event()
+    with aside() as work:
+        work.add([begun.set])
+        assert begun.wait(60)
+        work.finish()
+
+
+def test_the_first_error_aside_is_raised_and_nothing_goes_on(number: int) -> None:
+    done: list[int] = []
+
+    def fail() -> None:
+        raise KeyError("first")
+
+    def finished() -> None:
+        with aside() as work:
+            work.add([fail, *(partial(done.append, i) for i in range(3))])
+            work.finish()
+
+    with pytest.raises(KeyError, match="first"):
+        finished()
+    assert len(done) <= 3
+
+    def wait_and_count() -> None:
+        time.sleep(0.002)
+        done.append(0)
+
+    def left() -> None:
+        with aside() as work:
+            work.add([wait_and_count] * 100)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        left()
+    before = len(done)
+    assert before < 50
+    time.sleep(0.02)
+    assert len(done) == before

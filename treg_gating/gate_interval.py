@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -48,17 +48,14 @@ def gate_interval(
         return None
     value = 100 * top / bottom
 
-    def moved(name: str) -> tuple[float, float]:
-        """Down and up, in percent."""
-        both = (known or {}).get(name) or changes(template, walk, view, name)
-        found = [
-            _percent(template, walk, view, name, sign, change, numerator, denominator) - value
-            for sign, change in zip((-1, 1), both, strict=True)
-        ]
-        return min(0.0, *found), max(0.0, *found)
-
-    found = [moved(name) for name in moving_gates(template, walk, numerator)]
-    down, up = (np.linalg.norm(one) for one in np.reshape(found, (-1, 2)).T)
+    moving = {
+        name: (known or {}).get(name) or changes(template, walk, view, name)
+        for name in moving_gates(template, walk, numerator)
+    }
+    tops, bottoms = (_counts(template, walk, view, target, moving) for target in (numerator, denominator))
+    with np.errstate(invalid="ignore", divide="ignore"):  # nothing may be left of the denominator
+        found = np.where(bottoms > 0, 100 * tops / bottoms, np.nan) - value
+    down, up = (np.linalg.norm(most.reduce(found, axis=1, initial=0.0)) for most in (np.fmin, np.fmax))
     return max(0.0, value - float(down)), min(100.0, value + float(up))
 
 
@@ -80,30 +77,30 @@ def _gates_behind(template: GatingTemplate, population: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _percent(
-    template: GatingTemplate,
-    walk: Walk,
-    view: EventView,
-    name: str,
-    sign: int,
-    change: Change,
-    numerator: str,
-    denominator: str,
-) -> float:
-    """The percentage with the gate of `name` moved; the gates below stay."""
-    counts: list[int] = []
-    comes, goes = change
-    for target in (numerator, denominator):
-        path = template.path(target)
-        if any(isinstance(template.step(population), CombineStep) for population in path):
-            counts.append(_counted_anew(template, walk, view, name, sign, target))
-            continue
-        rows = walk.rows[target]
-        counts.append(len(rows) if rows is not None else 0)
-        if rows is not None and name in path:
-            counts[-1] -= _how_many(goes, rows)
-            counts[-1] += len(_passing(template, walk, view, path[path.index(name) + 1 :], comes))
-    return 100 * counts[0] / counts[1] if counts[1] else np.nan
+def _counts(
+    template: GatingTemplate, walk: Walk, view: EventView, target: str, moving: Mapping[str, Changes]
+) -> NDArray[np.float64]:
+    """Events of a population when each of some gates is moved down, and up; the gates below it stay.
+
+    Returns
+    -------
+    Shape (gates, 2).
+    """
+    path = template.path(target)
+    if any(isinstance(template.step(population), CombineStep) for population in path):
+        moved = [[_counted_anew(template, walk, view, name, sign, target) for sign in (-1, 1)] for name in moving]
+        return np.array(moved, float).reshape(-1, 2)
+    names, counts = list(moving), np.full((len(moving), 2), float(walk.rows.count(target) or 0))
+    some = np.unique(np.concatenate([np.empty(0, np.intp), *(comes for both in moving.values() for comes, _ in both)]))
+    passing = np.ones(len(some), np.bool_)  # the gates below
+    for population in reversed(path):
+        for side, (comes, goes) in enumerate(moving.get(population, ())):
+            gained = np.count_nonzero(passing[np.searchsorted(some, comes)])
+            counts[names.index(population), side] += gained - walk.rows.how_many(target, goes)
+        step, gate = template.step(population), walk.gates[population].gate
+        if isinstance(step, GateStep) and gate is not None:
+            passing &= selected(gate, step.sign, some, view)
+    return counts
 
 
 def changes(template: GatingTemplate, walk: Walk, view: EventView, name: str) -> Changes:
@@ -115,23 +112,6 @@ def changes(template: GatingTemplate, walk: Walk, view: EventView, name: str) ->
     before, *after = (selected(shape, step.sign, rows, view) for shape in shapes)
     down, up = ((rows[now & ~before], rows[before & ~now]) for now in after)
     return down, up
-
-
-def _how_many(some: Indices, rows: Indices) -> int:
-    """How many of some events are among `rows`, which ascend."""
-    if not len(some) or not len(rows):
-        return 0
-    at = np.minimum(np.searchsorted(rows, some), len(rows) - 1)
-    return int(np.count_nonzero(rows[at] == some))
-
-
-def _passing(template: GatingTemplate, walk: Walk, view: EventView, path: Sequence[str], rows: Indices) -> Indices:
-    """Those of some events that the gates of a path let through."""
-    for population in path:
-        step, gate = template.step(population), walk.gates[population].gate
-        if isinstance(step, GateStep) and gate is not None and len(rows):
-            rows = rows[selected(gate, step.sign, rows, view)]
-    return rows
 
 
 def _counted_anew(template: GatingTemplate, walk: Walk, view: EventView, name: str, sign: int, target: str) -> int:

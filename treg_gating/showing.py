@@ -49,28 +49,40 @@ class Showing:
         self._limits = limits
         self._controls = controls or {}
         self._medians: list[Medians] = []
-        self._seen: set[str] = set()  # populations whose medians are made
+        self._seen: set[str] = set()  # populations whose medians are begun
+        self._begun: set[tuple[str, str]] = set()  # what else is, and for which population
         self._pictures: dict[str, GatePicture] = {}
         self._changes: dict[str, Changes] = {}
 
-    def parts(self, walk: Walk) -> list[Callable[[], None]]:
-        """What is left to be made of the populations that a walk has come to; each may be done by any thread."""
+    def parts(self, walk: Walk, *, last: bool = False) -> list[Callable[[], None]]:
+        """What is left to be made of the populations that a walk has come to; each may be done by any thread.
+
+        Medians of large populations are made together: of those that are there at first, and of the others at `last`.
+        """
+        new = [name for name in walk.rows if name not in self._seen and name not in BEFORE]
+        if self._medians and not last:
+            new = [name for name in new if walk.rows.few(name) is not None]
+        self._seen.update(new)
+        medians = Medians(self._template, walk.rows, new, self._linear)
+        self._medians.append(medians)
         moving = moving_gates(self._template, walk, self._template.primary.numerator)
         drawn = drawable(self._template, walk, self._view)
-        unseen = [name for name in walk.rows if name not in self._seen and name not in BEFORE]
-        self._seen.update(unseen)
-        medians = Medians(self._template, walk.rows, unseen, self._linear)
-        self._medians.append(medians)
         return [
             # The longest first, so that no thread waits long for another at the end.
-            *(partial(self._move, name, walk) for name in moving if name not in self._changes),
+            *(partial(self._move, name, walk) for name in moving if self._begins("move", name)),
             *medians.parts(),
-            *(partial(self._draw, step, walk) for step in drawn if step.population not in self._pictures),
+            *(partial(self._draw, step, walk) for step in drawn if self._begins("draw", step.population)),
         ]
+
+    def _begins(self, what: str, population: str) -> bool:
+        """Whether this was not begun before."""
+        new = (what, population) not in self._begun
+        self._begun.add((what, population))
+        return new
 
     def complete(self, walk: Walk) -> None:
         """Make all that is left, of a walk that has come to its end."""
-        side_by_side(_do, self.parts(walk))
+        side_by_side(_do, self.parts(walk, last=True))
 
     def medians(self) -> dict[str, dict[str, float]]:
         """By marker, then by population that a gate made (all events hold debris and doublets)."""

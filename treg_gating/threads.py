@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from typing import TypeVar
 
-__all__ = ["beside", "side_by_side"]
+__all__ = ["Aside", "aside", "beside", "side_by_side"]
 
 # What is done there is bound by memory; a third gains little. The engine tells its children how many each may use.
 THREADS = min(2, int(os.environ.get("TREG_GATING_THREADS") or os.cpu_count() or 1))
@@ -74,3 +74,54 @@ def beside(work: Callable[[S], T], parts: Sequence[S]) -> Iterator[Callable[[], 
         deque(numbers, maxlen=0)
         if second is not None and not second.cancel():
             second.result()
+
+
+class Aside:
+    """Work for the second thread, part after part, to which more may be added while it goes on."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._turns: list[Future[None]] = []
+        self._failed: list[BaseException] = []
+
+    def add(self, parts: Iterable[Callable[[], None]]) -> None:
+        """Let it do these when it is done with those before."""
+        self._waiting.extend(parts)
+        if THREADS > 1 and self._waiting:
+            self._turns.append(_second().submit(self._take))
+
+    def finish(self) -> None:
+        """Help with what is left; the first error that there was is raised."""
+        self._take()
+        self.stop()
+        if self._failed:
+            raise self._failed[0]
+
+    def stop(self) -> None:
+        """Let go of what is not begun, and wait for what is."""
+        self._waiting.clear()
+        for turn in self._turns:
+            if not turn.cancel():
+                turn.result()
+
+    def _take(self) -> None:
+        while True:
+            try:
+                part = self._waiting.popleft()
+            except IndexError:
+                return
+            try:
+                part()
+            except BaseException as error:  # noqa: BLE001 (raised by who wants it finished)
+                self._failed.append(error)
+                self._waiting.clear()
+
+
+@contextmanager
+def aside() -> Iterator[Aside]:
+    """Work that goes on beside the ``with`` block, and never behind it."""
+    work = Aside()
+    try:
+        yield work
+    finally:
+        work.stop()

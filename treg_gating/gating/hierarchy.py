@@ -23,7 +23,7 @@ from treg_gating.gating.rows import PopulationRows
 from treg_gating.gating.selection import held, known_masks, selected
 from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate, Rule
 from treg_gating.gating.view import EventView
-from treg_gating.threads import beside
+from treg_gating.threads import aside, beside
 
 __all__ = ["EventView", "Walk", "apply_gates", "apply_sample", "fit_sample"]
 
@@ -91,7 +91,8 @@ def apply_sample(
     ----------
     own : gates of pass 1, by population. settle : final gate from the tube's own and the cohort's.
     models : by ``population/rule``, for methods that learn.
-    meanwhile : work on the populations that settled gates alone lead to, for a second thread while others are fitted.
+    meanwhile : new work on the populations of a walk that is on its way, for a second thread while gates are fitted;
+        asked first about those that settled gates alone lead to.
     """
     final = {step.population: settle(step, own[step.population]) for step in template.gate_steps if _stands(step, own)}
     known = {name: gate.gate for name, gate in final.items() if gate.gate is not None}
@@ -111,14 +112,15 @@ def apply_sample(
     settled = Walk({name: final[name] for name in masks}, _first_rows(view))
     for name, mask in masks.items():
         settled.rows.keep(name, mask)
-    with beside(_do, meanwhile(settled) if meanwhile else ()) as others:
-        walk = _walk(template, view, batch, decide, masks)
-        others()
+    with aside() as others:
+
+        def tell(walk: Walk) -> None:
+            others.add(meanwhile(walk) if meanwhile else ())
+
+        tell(settled)
+        walk = _walk(template, view, batch, decide, masks, tell=tell)
+        others.finish()
     return walk
-
-
-def _do(work: Callable[[], None]) -> None:
-    work()
 
 
 def _first_rows(view: EventView) -> PopulationRows:
@@ -155,8 +157,14 @@ def _walk(
     known: Mapping[str, NDArray[np.bool_]],
     *,
     ahead: bool = False,
+    tell: Callable[[Walk], None] | None = None,
 ) -> Walk:
-    """Step by step. With `ahead` another thread decides over a step further on whose events are known already."""
+    """Step by step. With `ahead` another thread decides over a step further on whose events are known already.
+
+    Parameters
+    ----------
+    known : masks of some populations. tell : is told of the walk whenever it has come to another.
+    """
     walk = Walk(rows=_first_rows(view))
     memo: dict[Any, Any] = {}
     early: dict[str, FittedGate] = {}
@@ -188,6 +196,8 @@ def _walk(
             else:
                 _select(step, gate, walk, view)
             early |= {found.population: found for found in others() if found is not None}
+        if tell is not None and step.population not in known:
+            tell(walk)
     return walk
 
 
