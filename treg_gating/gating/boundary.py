@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
 from treg_gating.gating.bins import Binned
+from treg_gating.threads import side_by_side
 
 __all__ = ["Boundary", "balanced_line", "balanced_threshold", "best_boundary", "generous_line"]
 
@@ -58,8 +59,8 @@ def best_boundary(data: Binned, posterior: Array, signs: Array) -> Boundary:
         msg = "the mixture expects no event of the population"
         raise GateFitError(msg)
     third = np.argsort(-data.points[:, 2], kind="stable") if len(signs) > 2 else None
-    best: list[list[Boundary]] = []
-    for angle in ANGLES:
+
+    def lines(angle: float) -> list[Boundary]:
         normal = np.array([signs[0] * np.cos(angle), signs[1] * np.sin(angle)])
         along = data.points[:, :2] @ normal
         order = np.argsort(-along, kind="stable")
@@ -72,11 +73,13 @@ def best_boundary(data: Binned, posterior: Array, signs: Array) -> Boundary:
             places = [min(int(at), last) for at in np.searchsorted(hits, np.array(RECALLS) * total)]
             rank = np.empty(len(order), dtype=np.intp)
             rank[order] = np.arange(len(order))
-            falling = rank[third], weight[third], wanted[third]
-            found = [(at, _f1_of_threshold(*falling, at, total)) for at in places]
+            falling = third[rank[third] <= max(places)]  # those behind every line are neither taken nor hit
+            inside = rank[falling], weight[falling], wanted[falling]
+            found = [(at, _f1_of_threshold(*inside, at, total)) for at in places]
         x, y = (float(value) for value in normal)
-        best.append([Boundary((x, y), float(along[order[at]]), float(hits[at] / total), f1) for at, f1 in found])
-    return _by_trend(best)
+        return [Boundary((x, y), float(along[order[at]]), float(hits[at] / total), f1) for at, f1 in found]
+
+    return _by_trend(side_by_side(lines, ANGLES.tolist()))
 
 
 def _by_trend(lines: list[list[Boundary]]) -> Boundary:

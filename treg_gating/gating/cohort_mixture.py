@@ -153,10 +153,8 @@ def name_components(mixture: Mixture, signs: Array) -> NDArray[np.bool_]:
     nu = max(mixture.nu, LEAST_NU)
     deviations = mixture.spreads * np.sqrt(nu / (nu - 2))
     for side in _sides(mixture, n):
-        weights = mixture.weights[side]
-        centre = np.array([_weighted_median(mixture.means[side, j], weights) for j in range(n)])
-        spread = np.array([_weighted_median(deviations[side, j], weights) for j in range(n)])
-        z[side] = signs * (mixture.means[side][:, :n] - centre) / spread
+        weights, means = mixture.weights[side], mixture.means[side, :n]
+        z[side] = signs * (means - _weighted_medians(means, weights)) / _weighted_medians(deviations[side, :n], weights)
     return _displaced(z, mixture.weights)
 
 
@@ -183,10 +181,12 @@ def _sides(mixture: Mixture, n: int) -> list[NDArray[np.intp]]:
     return [side for side in (everyone[high], everyone[~high]) if len(side)]
 
 
-def _weighted_median(values: Array, weights: Array) -> float:
-    order = np.argsort(values, kind="stable")
-    at = int(np.searchsorted(np.cumsum(weights[order]), weights.sum() / 2))
-    return float(values[order[min(at, len(order) - 1)]])
+def _weighted_medians(values: Array, weights: Array) -> Array:
+    """Of each column of `values`, shape (n, d)."""
+    order = np.argsort(values, axis=0, kind="stable")
+    at = (np.cumsum(weights[order], axis=0) < weights.sum() / 2).sum(axis=0)
+    columns = np.arange(values.shape[1])
+    return np.asarray(values[order[np.minimum(at, len(values) - 1), columns], columns])
 
 
 def position(tube: Binned, markers: int) -> Array:
@@ -195,14 +195,12 @@ def position(tube: Binned, markers: int) -> Array:
     A context marker has two modes of changing size. The median lies in the larger one, and would lay a tube of mostly
     naive cells upon the memory cells of another; the fit that follows does not find out of that.
     """
-    medians = [_weighted_median(axis, tube.counts) for axis in tube.points.T]
+    medians = _weighted_medians(tube.points, tube.counts)
     for at in range(markers, len(medians)):
         sides = split_sides(tube, at)
-        middles = [
-            _weighted_median(tube.points[sides == one, at], tube.counts[sides == one]) for one in np.unique(sides)
-        ]
-        medians[at] = float(np.mean(middles))
-    return np.array(medians)
+        parts = [sides == one for one in np.unique(sides)]
+        medians[at] = np.mean([_weighted_medians(tube.points[part, at, None], tube.counts[part]) for part in parts])
+    return medians
 
 
 def _pooled(tubes: Sequence[Binned], shifts: Array) -> Binned:

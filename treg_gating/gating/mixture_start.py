@@ -186,6 +186,7 @@ def spread_seeds(data: Binned, size: int, rng: np.random.Generator, first: Array
     for _ in range(size - 1):
         gaps = data.points - seeds[-1]
         nearest = np.minimum(nearest, ((gaps @ metric) * gaps).sum(axis=1))
-        chance = nearest * data.counts
-        seeds.append(data.points[rng.choice(len(chance), p=chance / chance.sum())])
+        upto = np.cumsum(nearest * data.counts)
+        at = int(np.searchsorted(upto, rng.random() * upto[-1], side="right"))
+        seeds.append(data.points[min(at, len(upto) - 1)])
     return np.array(seeds)
