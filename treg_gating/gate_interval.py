@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +12,14 @@ from numpy.typing import NDArray
 from treg_gating.gating.gates import Ellipse, Gate, HalfPlane, Interval, Rectangle
 from treg_gating.gating.hierarchy import EventView, Walk, apply_gates
 from treg_gating.gating.results import FittedGate
+from treg_gating.gating.rows import PopulationRows
 from treg_gating.gating.selection import between, selected
 from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate
 
 __all__ = ["Changes", "changes", "gate_interval", "moving_gates"]
 
 Indices = NDArray[np.intp]
+Mask = NDArray[np.bool_]
 
 Change = tuple[Indices, Indices]
 Changes = tuple[Change, Change]
@@ -52,7 +55,22 @@ def gate_interval(
         name: (known or {}).get(name) or changes(template, walk, view, name)
         for name in moving_gates(template, walk, numerator)
     }
-    tops, bottoms = (_counts(template, walk, view, target, moving) for target in (numerator, denominator))
+    some = np.unique(np.concatenate([np.empty(0, np.intp), *(comes for both in moving.values() for comes, _ in both)]))
+
+    @cache
+    def lets_through(population: str) -> Mask | None:
+        """Which of all events that come its gate holds; None of what is no gate."""
+        step, gate = template.step(population), walk.gates[population].gate
+        return selected(gate, step.sign, some, view) if isinstance(step, GateStep) and gate is not None else None
+
+    def counts(target: str) -> NDArray[np.float64]:
+        path = template.path(target)
+        if any(isinstance(template.step(population), CombineStep) for population in path):
+            moved = [[_counted_anew(template, walk, view, name, sign, target) for sign in (-1, 1)] for name in moving]
+            return np.array(moved, float).reshape(-1, 2)
+        return _counts(walk.rows, target, path, moving, some, lets_through)
+
+    tops, bottoms = counts(numerator), counts(denominator)
     with np.errstate(invalid="ignore", divide="ignore"):  # nothing may be left of the denominator
         found = np.where(bottoms > 0, 100 * tops / bottoms, np.nan) - value
     down, up = (np.linalg.norm(most.reduce(found, axis=1, initial=0.0)) for most in (np.fmin, np.fmax))
@@ -78,28 +96,28 @@ def _gates_behind(template: GatingTemplate, population: str) -> tuple[str, ...]:
 
 
 def _counts(
-    template: GatingTemplate, walk: Walk, view: EventView, target: str, moving: Mapping[str, Changes]
+    rows: PopulationRows,
+    target: str,
+    path: Sequence[str],
+    moving: Mapping[str, Changes],
+    some: Indices,
+    lets_through: Callable[[str], Mask | None],
 ) -> NDArray[np.float64]:
-    """Events of a population when each of some gates is moved down, and up; the gates below it stay.
+    """Events of a population when each of some gates is moved down, and up; those below it on the path stay.
 
     Returns
     -------
     Shape (gates, 2).
     """
-    path = template.path(target)
-    if any(isinstance(template.step(population), CombineStep) for population in path):
-        moved = [[_counted_anew(template, walk, view, name, sign, target) for sign in (-1, 1)] for name in moving]
-        return np.array(moved, float).reshape(-1, 2)
-    names, counts = list(moving), np.full((len(moving), 2), float(walk.rows.count(target) or 0))
-    some = np.unique(np.concatenate([np.empty(0, np.intp), *(comes for both in moving.values() for comes, _ in both)]))
+    names, counts = list(moving), np.full((len(moving), 2), float(rows.count(target) or 0))
     passing = np.ones(len(some), np.bool_)  # the gates below
     for population in reversed(path):
         for side, (comes, goes) in enumerate(moving.get(population, ())):
             gained = np.count_nonzero(passing[np.searchsorted(some, comes)])
-            counts[names.index(population), side] += gained - walk.rows.how_many(target, goes)
-        step, gate = template.step(population), walk.gates[population].gate
-        if isinstance(step, GateStep) and gate is not None:
-            passing &= selected(gate, step.sign, some, view)
+            counts[names.index(population), side] += gained - rows.how_many(target, goes)
+        held = lets_through(population)
+        if held is not None:
+            passing &= held
     return counts
 
 

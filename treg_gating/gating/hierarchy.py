@@ -20,7 +20,7 @@ from treg_gating.gating.looks import PopulationLooks, TooEarlyError
 from treg_gating.gating.method import CohortMethod, FitContext
 from treg_gating.gating.results import FittedGate, GateStatus
 from treg_gating.gating.rows import PopulationRows
-from treg_gating.gating.selection import held, known_masks, selected
+from treg_gating.gating.selection import held, known_masks, selected, sparse
 from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate, Rule
 from treg_gating.gating.view import EventView
 from treg_gating.threads import aside, beside
@@ -268,8 +268,8 @@ def _select(step: GateStep, gate: FittedGate, walk: Walk, view: EventView) -> No
         reason = gate.reason if gate.gate is None else walk.why_not.get(step.parent, "")
         walk.why_not[step.population] = walk.why_not.get(step.parent) or f"{step.population}: {reason}"
         return
-    if (few := walk.rows.few(step.parent)) is not None:
-        walk.rows[step.population] = few[selected(gate.gate, step.sign, few, view)]
+    if (some := sparse(walk.rows, step.parent)) is not None:
+        walk.rows[step.population] = some[selected(gate.gate, step.sign, some, view)]
     else:
         walk.rows.keep(step.population, held(step, gate.gate, walk.rows.mask(step.parent), view))
 

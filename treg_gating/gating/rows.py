@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Indices", "PopulationRows"]
+__all__ = ["STRETCH", "Indices", "PopulationRows", "first_events"]
 
 Indices = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
+STRETCH = 1 << 18  # events that go through gates together; numpy's own time hardly counts
 FEW = 1 / 8  # of the tube's events: their indices take no more memory than a mask
+
+
+def first_events(n: int) -> Indices:
+    """Indices of all events of a stretch, not to be written to; to make them takes as long as many a gate."""
+    return _counting(max(n, STRETCH))[:n]
+
+
+@lru_cache(maxsize=1)
+def _counting(n: int) -> Indices:
+    counting = np.arange(n)
+    counting.flags.writeable = False
+    return counting
 
 
 class PopulationRows(MutableMapping[str, "Indices | None"]):

@@ -8,17 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.gating.gates import Gate
-from treg_gating.gating.rows import Indices, PopulationRows
+from treg_gating.gating.rows import STRETCH, Indices, PopulationRows
 from treg_gating.gating.steps import BEFORE, GateStep, GatingTemplate
 from treg_gating.gating.view import EventView
 from treg_gating.threads import side_by_side
 
-__all__ = ["between", "held", "known_masks", "selected"]
+__all__ = ["between", "held", "known_masks", "selected", "sparse"]
 
 Mask = NDArray[np.bool_]
 
-STRETCH = 1 << 18  # events; numpy's own time hardly counts
-FEW = 0.25  # share of a stretch
+FEW = 0.25  # share of the events
 
 
 def selected(gate: Gate, sign: str, parent: Indices, view: EventView) -> Mask:
@@ -54,7 +53,7 @@ def between(gates: Sequence[Gate], rows: PopulationRows, name: str, view: EventV
     ----------
     name : of the population, among `rows`.
     """
-    some, dims = rows.few(name), gates[0].dims
+    some, dims = sparse(rows, name), gates[0].dims
     if some is not None or not view.comes_in_stretches(dims):
         some = np.flatnonzero(rows.mask(name)) if some is None else some
         return some[view.undecided(gates, some)]
@@ -62,12 +61,13 @@ def between(gates: Sequence[Gate], rows: PopulationRows, name: str, view: EventV
     for first in range(0, len(mask), STRETCH):
         part = mask[first : first + STRETCH]
         here = view.stretch(first, first + len(part), dims)
-        if np.count_nonzero(part) < FEW * len(part):
-            some = np.flatnonzero(part)
-            found.append(some[here.undecided(gates, some)] + first)
-        else:
-            found.append(np.flatnonzero(here.undecided(gates, here.root) & part) + first)
+        found.append(np.flatnonzero(here.undecided(gates, here.root) & part) + first)
     return np.concatenate(found)
+
+
+def sparse(rows: PopulationRows, name: str) -> Indices | None:
+    """The events of a population, where they are so few that to fetch their values is quicker than to ask all."""
+    return rows[name] if (rows.count(name) or 0) < FEW * rows.n_events else None
 
 
 def _through(
@@ -77,7 +77,6 @@ def _through(
     n = view.n_events
     masks = {name: np.empty(n, bool) for name in steps}
     dims = {name for step in steps.values() for name in step.dims}
-    everything = np.arange(min(n, STRETCH))
 
     def pass_through(first: int) -> None:
         part = slice(first, min(first + STRETCH, n))
@@ -85,17 +84,17 @@ def _through(
         known = {"root": np.ones(part.stop - first, bool)} | {name: mask[part] for name, mask in before.items()}
         for name, step in steps.items():
             known[name] = masks[name][part]
-            known[name][:] = _select_mask(gates[name], step.sign, known[step.parent], here, everything)
+            known[name][:] = _select_mask(gates[name], step.sign, known[step.parent], here)
 
     side_by_side(pass_through, range(0, n if steps else 0, STRETCH))
     return masks
 
 
-def _select_mask(gate: Gate, sign: str, parent: Mask, view: EventView, everything: Indices) -> Mask:
+def _select_mask(gate: Gate, sign: str, parent: Mask, view: EventView) -> Mask:
     """Of the events of a stretch. Unless few are in the parent, it is quicker to ask the gate of all."""
     if np.count_nonzero(parent) < FEW * len(parent):
         return _held(gate, sign, np.flatnonzero(parent), view)
-    return selected(gate, sign, everything[: len(parent)], view) & parent
+    return selected(gate, sign, view.root, view) & parent
 
 
 def _held(gate: Gate, sign: str, rows: Indices, view: EventView) -> Mask:

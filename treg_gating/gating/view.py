@@ -14,7 +14,7 @@ from treg_gating.gating.axes import Axis, mask_of, undecided
 from treg_gating.gating.gates import Gate
 from treg_gating.gating.grids import counted, placed
 from treg_gating.gating.method import Counted
-from treg_gating.gating.rows import Indices
+from treg_gating.gating.rows import Indices, first_events
 from treg_gating.threads import side_by_side
 from treg_gating.transforms import Linear
 
@@ -55,7 +55,7 @@ class EventView:
     @property
     def root(self) -> Indices:
         """All events."""
-        return np.arange(self.n_events)
+        return np.arange(self.n_events) if self._of is None else first_events(self.n_events)
 
     @property
     def clean(self) -> Indices:
