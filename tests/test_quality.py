@@ -306,3 +306,9 @@ def test_the_end_of_a_real_tube_that_ran_dry_goes(shared):
     report = assess(sample, sample.channel_names)
     assert report.removed[-1][0] > 60
     assert report.numbers["time_removed_pct"] < 5
+
+
+def test_a_tube_without_channels_to_follow_has_no_scores() -> None:
+    scores, channels = scores_of(np.zeros((0, 100), np.uint16))
+    assert len(channels) == 0
+    assert len(scores.information) == 0

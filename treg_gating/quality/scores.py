@@ -90,7 +90,7 @@ def scores_of(levels: Levels) -> tuple[Scores, Rows]:
     """
     counts = side_by_side(partial(np.bincount, minlength=LEVELS), list(levels))
     found, values = _ascending(np.flatnonzero(sum(counts, np.zeros(LEVELS, np.intp)) > 0))
-    weights = np.array([one[found] for one in counts], np.float64).reshape(-1, len(found))
+    weights = np.array([one[found] for one in counts], np.float64).reshape(len(counts), len(found))
     several = np.flatnonzero(np.count_nonzero(weights, axis=1) >= 3)
     weights = weights[several]
     shifts, information = _shift_scores(values, weights)
