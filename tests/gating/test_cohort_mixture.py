@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from treg_gating.errors import GateFitError
-from treg_gating.gating.bins import Binned, bin_events, bounded, merged
+from treg_gating.gating.bins import Binned, bin_events, bounded, merged, merged_with_cells
 from treg_gating.gating.cohort_mixture import learn_mixture, name_components, position
 from treg_gating.gating.members import Member, stored
 from treg_gating.gating.method import FitContext, Learner
 from treg_gating.gating.methods.aligned_mixture import AlignedMixture
 from treg_gating.gating.mixture import BLOCK, Mixture, expectation, marginal, probability
 from treg_gating.gating.mixture_fit import fit_mixture
-from treg_gating.gating.mixture_placement import place_mixture
+from treg_gating.gating.mixture_placement import place_mixture, place_mixtures
 
 SIGNS = np.array([1.0, -1.0, 1.0])  # CD25 high, CD127 low, FOXP3 high
 SPREAD = 0.06
@@ -153,7 +153,8 @@ def test_a_bound_on_the_bins_takes_the_least_width_that_keeps_it() -> None:
 
 def test_merging_keeps_every_event_and_the_mean() -> None:
     data = Binned(np.array([[0.01, 0.01], [0.05, 0.03], [0.07, 0.01]]), np.array([3.0, 1.0, 2.0]))
-    cells = merged(data, 0.06)
+    cells, numbers = merged_with_cells(data, 0.06)
+    assert numbers.tolist() == [0, 0, 1]
     assert cells.counts.tolist() == [4, 2]
     assert cells.points == pytest.approx(np.array([[0.02, 0.015], [0.07, 0.01]]))
     assert merged(Binned(np.zeros((0, 2)), np.zeros(0)), 0.06).total == 0
@@ -191,6 +192,38 @@ def test_the_population_moves_as_one_on_a_tube_whose_stain_is_dimmer() -> None:
     assert abs(one_moved + 0.04).max() < abs(each_moved + 0.04).min()
     assert one_moved == pytest.approx([-0.030, -0.030], abs=0.005)  # 300 events against 100
     assert as_one.log_likelihood > each.log_likelihood
+
+
+def test_mixtures_placed_side_by_side_stand_where_each_stands_alone() -> None:
+    first = mixture([[0.35, 0.60, 0.25], [0.60, 0.40, 0.52], [0.55, 0.42, 0.50]], [0.94, 0.03, 0.03])
+    second = mixture([[0.36, 0.58, 0.26], [0.44, 0.50, 0.35], [0.61, 0.41, 0.51]], [0.90, 0.06, 0.04])
+    rng = np.random.default_rng(8)
+    deviation = first.spreads[0, 0]
+    events = [rng.normal(mean, deviation, (n, 3)) for mean, n in zip(first.means, (8_800, 400, 800), strict=True)]
+    data = merged(bin_events(np.concatenate(events) + 0.02, 0.02), 0.06)
+    wanted = [np.array([False, True, True]), np.array([False, False, True])]
+    rules = {"loose": 0.1, "stiffness": 300.0, "firmness": 100.0, "iterations": 8, "tolerance": 0.0}
+    both = place_mixtures([first, second], data, together=wanted, **rules)  # type: ignore[arg-type]
+    for one, those, place in zip((first, second), wanted, both, strict=True):
+        alone = place_mixture(one, data, together=those, **rules)  # type: ignore[arg-type]
+        assert place.shift == pytest.approx(alone.shift, abs=5e-4)
+        assert place.weights == pytest.approx(alone.weights, abs=5e-4)
+    assert both[0].weights[wanted[0]].sum() == pytest.approx(0.12, rel=0.03)
+
+
+def test_a_few_steps_go_as_far_as_many_of_plain_em() -> None:
+    """Two clouds that overlap: EM alone needs some hundred steps to share the events out."""
+    found = mixture([[0.40, 0.5], [0.50, 0.5]], [0.7, 0.3])
+    rng = np.random.default_rng(4)
+    deviation = found.spreads[0, 0]
+    events = [rng.normal(mean, deviation, (n, 2)) for mean, n in zip(found.means, (20_000, 20_000), strict=True)]
+    data = bin_events(np.concatenate(events), 0.01)
+    ten, all_of_them = (
+        place_mixture(found, data, loose=0.1, stiffness=300, iterations=n, tolerance=0.0) for n in (10, 400)
+    )
+    assert all_of_them.weights[1] == pytest.approx(0.5, abs=0.02)
+    assert ten.weights[1] == pytest.approx(all_of_them.weights[1], rel=0.01)
+    assert ten.log_likelihood <= all_of_them.log_likelihood + 1e-5
 
 
 def test_a_component_between_two_markers_bulk_and_population_is_not_named() -> None:

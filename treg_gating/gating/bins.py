@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
 
-__all__ = ["Binned", "bin_events", "bounded", "merged"]
+__all__ = ["Binned", "bin_events", "bounded", "merged", "merged_with_cells"]
 
 Array = NDArray[np.float64]
 DENSE_BITS = 20  # of numbers whose cells are counted without sorting
@@ -92,8 +92,13 @@ def merged(data: Binned, width: float) -> Binned:
 
     All events stay, and so do the means of all populations; what is lost is the spread within a cell.
     """
+    return merged_with_cells(data, width)[0]
+
+
+def merged_with_cells(data: Binned, width: float) -> tuple[Binned, NDArray[np.intp]]:
+    """:func:`merged`, and for each bin, shape (n,), the number of the cell it went into."""
     if not len(data.counts):
-        return data
+        return data, np.zeros(0, np.intp)
     cell, _, bits = _numbered([np.floor(axis / width) for axis in data.points.T])
     if sum(bits) <= DENSE_BITS:
         seen = np.zeros(1 << sum(bits), np.bool_)
@@ -106,7 +111,7 @@ def merged(data: Binned, width: float) -> Binned:
     counts = np.bincount(cell, data.counts)
     means = [np.bincount(cell, data.counts * axis) / counts for axis in data.points.T]
     beside = None if data.beside is None else np.bincount(cell, data.counts * data.beside) / counts
-    return Binned(np.stack(means).T, counts.astype(np.float64), width, beside)
+    return Binned(np.stack(means).T, counts.astype(np.float64), width, beside), cell
 
 
 def bounded(data: Binned, most: int, width: float) -> Binned:

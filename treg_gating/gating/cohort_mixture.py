@@ -21,6 +21,7 @@ __all__ = ["Learnt", "learn_mixture", "name_components", "position"]
 Array = NDArray[np.float64]
 ROUNDS = 3
 SETTLED = 1e-5  # gain of log likelihood per event
+STOOD = 1e-4  # gate units by which a tube that is aligned moves no more
 MEMBERS = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the starts in order of the population's share
 ROUGH_CELLS, ROUGH_STEPS, COARSE_STEPS, FINE_STEPS = 1_500, 40, 15, 15
 TUBE_CELLS, COARSE_CELLS, FINE_CELLS = 1_500, 8_000, 20_000  # of a tube to be aligned; of all that is pooled
@@ -128,7 +129,7 @@ def _aligned(
         pooled = bounded(_pooled(small, shifts), COARSE_CELLS, width)
         mixture = fit_mixture(pooled, mixture, floor=width / 2, tie=tie, iterations=30, tolerance=SETTLED)
         found = [
-            place_mixture(mixture, tube, loose=loose, stiffness=np.inf, iterations=30, tolerance=SETTLED, start=place)
+            place_mixture(mixture, tube, loose=loose, stiffness=np.inf, iterations=30, tolerance=STOOD, start=place)
             for tube, place in zip(small, places, strict=True)
         ]
         shifts = np.array([place.shift for place in found])

@@ -1,18 +1,22 @@
-"""Place a cohort's Student-t mixture on one tube."""
+"""Place a cohort's Student-t mixtures on one tube."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from treg_gating.gating.acceleration import Acceleration
 from treg_gating.gating.bins import Binned
 from treg_gating.gating.mixture import EStep, Mixture, precisions
 
-__all__ = ["Placement", "place_mixture"]
+__all__ = ["Placement", "place_mixture", "place_mixtures"]
 
 Array = NDArray[np.float64]
+FAINTEST = -60.0  # logarithm of the least weight, of the largest, that is gone to
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,55 +45,206 @@ def place_mixture(
     loose: float,
     stiffness: float,
     iterations: int = 80,
-    tolerance: float = 1e-6,
+    tolerance: float = 1e-4,
     start: Placement | None = None,
     together: NDArray[np.bool_] | None = None,
     firmness: float = 0.0,
 ) -> Placement:
-    """Place a cohort's mixture on one tube by MAP-EM: shapes stay, everything shifts, each part moves a little.
+    """:func:`place_mixtures` for one of them."""
+    return place_mixtures(
+        [mixture], data, loose=loose, stiffness=stiffness, iterations=iterations, tolerance=tolerance,
+        starts=None if start is None else [start], together=None if together is None else [together],
+        firmness=firmness,
+    )[0]  # fmt: skip
+
+
+def place_mixtures(
+    mixtures: Sequence[Mixture],
+    data: Binned,
+    *,
+    loose: float,
+    stiffness: float,
+    iterations: int = 80,
+    tolerance: float = 1e-4,
+    starts: Sequence[Placement] | None = None,
+    together: Sequence[NDArray[np.bool_]] | None = None,
+    firmness: float = 0.0,
+) -> list[Placement]:
+    """Place a cohort's mixtures on one tube by MAP-EM: shapes stay, everything shifts, each part moves a little.
+
+    The mixtures, of as many components each, are placed side by side and know nothing of one another.
 
     Parameters
     ----------
     loose : prior standard deviation of the tube's shift along each axis, in gate units.
     stiffness : pseudo-events that hold each component where the shift puts it.
-    together : components of one population, shape (k,): its stain may be brighter or dimmer against the others than in
-        the cohort, so they have a displacement of their own in common, which `firmness` pseudo-events hold at none.
+    together : for each mixture the components of one population, shape (k,): its stain may be brighter or dimmer
+        against the others than in the cohort, so they have a displacement of their own in common, which `firmness`
+        pseudo-events hold at none.
+    tolerance : all stop when in two steps on end no shift, in gate units, and no population, in its own size, has
+        changed by more.
     """
-    d, size = data.points.shape[1], mixture.size
-    step = EStep(data.points.astype(np.float32), data.counts, size)  # it settles long before the last digits
-    shapes = precisions(mixture.scales)
-    inverse = shapes[0]
-    flat, across = inverse.reshape(size, d * d), _side_by_side(inverse)
-    shift, moves, weights = (
-        (start.shift, start.moves, start.weights)
-        if start
-        else (np.zeros(d), np.zeros_like(mixture.means), mixture.weights)
-    )
-    before, prior = -np.inf, np.eye(d) / loose**2
-    information, common = prior, np.zeros_like(mixture.means)
-    one = np.flatnonzero(together) if together is not None else np.zeros(0, dtype=np.intp)
-    across_one = _side_by_side(inverse[one])
-    held = firmness * np.average(inverse[one], axis=0, weights=mixture.weights[one]) if len(one) else np.eye(d)
+    model = _Model.of(mixtures, together, loose=loose, stiffness=stiffness, firmness=firmness)
+    step = EStep(data.points.astype(np.float32), data.counts, len(mixtures) * mixtures[0].size, len(mixtures))
+    further = Acceleration(model.metric)
+    place = _Place.at_rest(model) if starts is None else _Place.of(starts)
+    known, still = model.told(place), 0
     for _ in range(iterations):
-        placed = replace(mixture, means=mixture.means + shift + common + moves, weights=weights)
-        events, sums, likelihood = step(placed, 1 + d, shapes)
-        weights = (events + 1.0) / (data.total + size)
-        masses, firsts = sums[:, 0], sums[:, 1:]
-        information = prior + (masses @ flat).reshape(d, d)
-        gaps = firsts - masses[:, None] * (mixture.means + common + moves)
-        shift = np.asarray(np.linalg.solve(information, across @ gaps.ravel()), dtype=np.float64)
-        if len(one):
-            gaps = firsts[one] - masses[one, None] * (mixture.means[one] + shift + moves[one])
-            pull = held + (masses[one] @ flat[one]).reshape(d, d)
-            common[one] = np.linalg.solve(pull, across_one @ gaps.ravel())
-        moves = (firsts - masses[:, None] * (mixture.means + shift + common)) / (masses + stiffness)[:, None]
-        after = float(likelihood[0])
-        if abs(after - before) < tolerance:
+        image, information, likelihood = model.step(place, step, data.total)
+        ahead = further(place.joined(), image.joined(), likelihood + model.prior(place) / data.total)
+        told = model.told(image)
+        still = still + 1 if np.abs(told - known).max() < tolerance else 0
+        if still == 2:
             break
-        before = after
-    return Placement(shift, common + moves, weights, information, before)
+        known, place = told, _Place.apart(ahead, model)
+    place = _Place.apart(further.reached, model)
+    return [
+        Placement(shift, moves, weights, held, float(value))
+        for shift, moves, weights, held, value in zip(
+            place.shift, model.moved(place), place.weights, information, likelihood, strict=True
+        )
+    ]
 
 
-def _side_by_side(matrices: Array) -> Array:
-    """Matrices (k, d, d) as one of shape (d, k · d), so that one product with k vectors is the sum of all."""
-    return np.concatenate(list(matrices), axis=1) if len(matrices) else np.empty((0, 0))
+class _Place(NamedTuple):
+    """Where g mixtures lie: displacements of all (g, d), of populations (g, d), of each (g, k, d); weights (g, k)."""
+
+    shift: Array
+    common: Array
+    moves: Array
+    weights: Array
+
+    @classmethod
+    def at_rest(cls, model: _Model) -> _Place:
+        """Where the cohort has them."""
+        g, _, d = model.means.shape
+        return cls(np.zeros((g, d)), np.zeros((g, d)), np.zeros_like(model.means), np.maximum(model.weights, 1e-300))
+
+    @classmethod
+    def of(cls, places: Sequence[Placement]) -> _Place:
+        """Where they were before; what a population moved together is a move of each."""
+        shift, moves, weights = (
+            np.array([getattr(one, name) for one in places]) for name in ("shift", "moves", "weights")
+        )
+        return cls(shift, np.zeros_like(shift), moves, weights)
+
+    @classmethod
+    def apart(cls, numbers: Array, model: _Model) -> _Place:
+        """From one row of numbers each, :meth:`joined`."""
+        g, k, d = model.means.shape
+        logarithms = numbers[:, 2 * d + k * d :]
+        weights = np.exp(np.maximum(logarithms - logarithms.max(axis=1, keepdims=True), FAINTEST))
+        weights /= weights.sum(axis=1, keepdims=True)
+        return cls(numbers[:, :d], numbers[:, d : 2 * d], numbers[:, 2 * d : 2 * d + k * d].reshape(g, k, d), weights)
+
+    def joined(self) -> Array:
+        """All as one row of numbers each, (g, 2 d + k d + k): weights by their logarithms."""
+        moves = self.moves.reshape(len(self.shift), -1)
+        return np.concatenate([self.shift, self.common, moves, np.log(self.weights)], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Model:
+    """The mixtures in the cohort, and what holds them there on a tube.
+
+    Parameters
+    ----------
+    means : shape (g, k, d). scales : shape (g k, d, d). weights : shape (g, k). nu : degrees of freedom.
+    shapes : of the scales, :func:`treg_gating.gating.mixture.precisions`; the first also as `inverse`, (g, k, d, d).
+    one : 1.0 for the components of the population, shape (g, k).
+    loose : prior precision of the shift (d, d). held : of what the population moves together (g, d, d).
+    stiffness : pseudo-events.
+    """
+
+    means: Array
+    scales: Array
+    weights: Array
+    nu: float
+    shapes: tuple[Array, Array]
+    inverse: Array
+    one: Array
+    loose: Array
+    held: Array
+    stiffness: float
+
+    @classmethod
+    def of(
+        cls, mixtures: Sequence[Mixture], together: Sequence[NDArray[np.bool_]] | None, *, loose: float,
+        stiffness: float, firmness: float,
+    ) -> _Model:  # fmt: skip
+        """Of what :func:`place_mixtures` is asked."""
+        means, weights = (np.array([getattr(one, name) for one in mixtures]) for name in ("means", "weights"))
+        scales = np.concatenate([one.scales for one in mixtures])
+        shapes, d = precisions(scales), means.shape[2]
+        inverse = shapes[0].reshape(*means.shape, d)
+        one = np.zeros_like(weights) if together is None else np.array(together, dtype=np.float64)
+        part = weights * one
+        held = firmness * _weighed(part / np.maximum(part.sum(axis=1, keepdims=True), 1e-300), inverse)
+        held[part.sum(axis=1) <= 0] = np.eye(d)  # there is no population: nothing moves
+        return cls(means, scales, weights, mixtures[0].nu, shapes, inverse, one, np.eye(d) / loose**2, held, stiffness)
+
+    @property
+    def metric(self) -> Array:
+        """What a difference in each number of :meth:`_Place.joined` counts: in spreads, by the share of the events."""
+        spreads = np.sqrt(np.einsum("gkii->gki", np.linalg.inv(self.inverse)))
+        moves = np.sqrt(self.weights)[:, :, None] / spreads
+        together = [np.sqrt((by[:, :, None] * moves**2).sum(axis=1)) for by in (np.ones_like(self.one), self.one)]
+        return np.concatenate([*together, moves.reshape(len(moves), -1), np.sqrt(self.weights)], axis=1)
+
+    def moved(self, place: _Place) -> Array:
+        """Displacement of each component on top of the shift, (g, k, d)."""
+        return np.asarray(self.one[:, :, None] * place.common[:, None] + place.moves)
+
+    def told(self, place: _Place) -> Array:
+        """What the answer hangs on: the shift, and the logarithm of the population's share; (g, d + 1)."""
+        share = np.log(np.maximum((self.one * place.weights).sum(axis=1, keepdims=True), 1e-300))
+        return np.concatenate([place.shift, share], axis=1)
+
+    def prior(self, place: _Place) -> Array:
+        """Log density of a place before the tube is seen, but for a constant; (g,)."""
+        pull = _squares(place.shift, self.loose) + _squares(place.common, self.held)
+        if np.isfinite(self.stiffness):
+            pull = pull + self.stiffness * _squares(place.moves, self.inverse).sum(axis=1)
+        return np.asarray(np.log(place.weights).sum(axis=1) - pull / 2)
+
+    def step(self, place: _Place, tube: EStep, total: float) -> tuple[_Place, Array, Array]:
+        """One step of EM on a tube of `total` events.
+
+        Given what the E step tells, shift, common displacement and moves are the best there are, all at once: a move
+        that is best for each shift leaves, of a component's events, the share stiffness / (events + stiffness) to it.
+
+        Returns
+        -------
+        The better place, the information on its shift (g, d, d), and the log likelihood per event of the former (g,).
+        """
+        g, k, d = self.means.shape
+        means = self.means + place.shift[:, None] + self.moved(place)
+        mixture = Mixture(means.reshape(g * k, d), self.scales, place.weights.ravel(), self.nu)
+        events, sums, likelihood = tube(mixture, 1 + d, self.shapes)
+        masses, gaps = sums[:, 0].reshape(g, k), sums[:, 1:].reshape(g, k, d)
+        gaps = gaps - masses[:, :, None] * self.means
+        left = 1 / (1 + masses / self.stiffness)
+        pulled = (self.inverse @ (left[:, :, None] * gaps)[..., None])[..., 0]
+        population = _weighed(self.one * left * masses, self.inverse)
+        matrix = np.empty((g, 2 * d, 2 * d))
+        matrix[:, :d, :d] = self.loose + _weighed(left * masses, self.inverse)
+        matrix[:, :d, d:] = matrix[:, d:, :d] = population
+        matrix[:, d:, d:] = self.held + population
+        wanted = np.concatenate([pulled.sum(axis=1), (self.one[:, :, None] * pulled).sum(axis=1)], axis=1)
+        found = np.linalg.solve(matrix, wanted[:, :, None])[:, :, 0]
+        shift, common = found[:, :d], found[:, d:]
+        base = shift[:, None] + self.one[:, :, None] * common[:, None]
+        moves = (gaps - masses[:, :, None] * base) / (masses + self.stiffness)[:, :, None]
+        weights = (events.reshape(g, k) + 1.0) / (total + k)
+        return _Place(shift, common, moves, weights), self.loose + _weighed(masses, self.inverse), likelihood
+
+
+def _weighed(weights: Array, matrices: Array) -> Array:
+    """Sums of matrices (g, k, d, d) over k by weights (g, k), shape (g, d, d)."""
+    g, k, d, _ = matrices.shape
+    return np.asarray((weights[:, None] @ matrices.reshape(g, k, d * d)).reshape(g, d, d))
+
+
+def _squares(vectors: Array, matrices: Array) -> Array:
+    """Squared lengths of vectors (…, d) by matrices (…, d, d) or one of them."""
+    return np.asarray((vectors * (matrices @ vectors[..., None])[..., 0]).sum(axis=-1))

@@ -32,7 +32,7 @@ DRAWN = 100.0  # events of the population that weigh as much as the cohort
 FARTHEST = 1.15  # factor no stretch goes beyond
 LEAST_WIDTH = 0.02  # gate units
 FEW_CELLS = 4_000  # are enough to see where the population stands
-LOOSE, STIFFNESS, FIRMNESS, SETTLED = 0.1, 300.0, 25.0, 1e-4  # of the placement that sees it
+LOOSE, STIFFNESS, FIRMNESS, SETTLED, STEPS = 0.1, 300.0, 25.0, 1e-3, 10  # of the placement that sees it
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,9 @@ class Reach:
         """
         few = bounded(data, FEW_CELLS, data.width or LEAST_WIDTH)
         place = place_mixture(
-            mixture, few, loose=LOOSE, stiffness=STIFFNESS, tolerance=SETTLED, together=wanted, firmness=FIRMNESS
-        )
+            mixture, few, loose=LOOSE, stiffness=STIFFNESS, iterations=STEPS, tolerance=SETTLED, together=wanted,
+            firmness=FIRMNESS,
+        )  # fmt: skip
         stands = (mixture.means + place.shift + place.moves)[wanted, axis]
         mean = float(np.average(stands, weights=mixture.weights[wanted]))
         return cls(middle, mean - middle, float(data.total * place.weights[wanted].sum()))

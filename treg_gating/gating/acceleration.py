@@ -1,0 +1,68 @@
+"""Fixed points in fewer steps: what is still missing is told by how the last steps became shorter."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Acceleration"]
+
+Array = NDArray[np.float64]
+RIDGE = 1e-8  # of the squares of the differences; keeps differences that are nearly alike from being told apart
+ALLOWED = 1e-5  # by which the value may fall, because it is itself a sum of rounded numbers
+
+
+class Acceleration:
+    """Anderson acceleration of several iterations x ← g(x) that run side by side and share nothing.
+
+    The next place is that where, were g linear over the last few of them, a step would have no length. An
+    iteration that ends up where its value has fallen goes back to the step it would have taken, and forgets.
+
+    Source: Anderson (J ACM 1965), as put by Walker & Ni (SIAM J Numer Anal 2011); for EM with such a guard, Henderson &
+    Varadhan (J Comput Graph Stat 2019).
+
+    Parameters
+    ----------
+    metric : what a difference in each number of x counts, shape (iterations, numbers).
+    memory : earlier steps that are looked at.
+    """
+
+    def __init__(self, metric: Array, memory: int = 5) -> None:
+        self._metric, self._memory = metric, memory
+        self._steps: list[Array] = []  # differences between the lengths of steps, in the metric
+        self._images: list[Array] = []  # and between the places where they ended
+        self._last: tuple[Array, Array] | None = None
+        self._best = np.full(len(metric), -np.inf)
+
+    @property
+    def reached(self) -> Array:
+        """Where the last steps ended that were made from a place that was not worse than those before."""
+        if self._last is None:
+            msg = "no step was made"
+            raise ValueError(msg)
+        return self._last[1]
+
+    def __call__(self, places: Array, images: Array, values: Array) -> Array:
+        """Where to go from `images`, what a step makes of `places`, both (iterations, numbers).
+
+        `values`, shape (iterations,), are those of the places; a step never makes them less.
+        """
+        steps = self._metric * (images - places)
+        fallen = values < self._best - ALLOWED
+        self._best = np.maximum(values, self._best)
+        if self._last is None:
+            self._last = steps, images
+            return images
+        before, back = self._last
+        keep = ~fallen[:, None]
+        self._steps = [one * keep for one in [*self._steps, steps - before][-self._memory :]]
+        self._images = [one * keep for one in [*self._images, images - back][-self._memory :]]
+        steps, images = np.where(keep, steps, before), np.where(keep, images, back)
+        self._last = steps, images
+        differences = np.stack(self._steps, axis=1)
+        squares = differences @ differences.swapaxes(1, 2)
+        ridge = RIDGE * np.trace(squares, axis1=1, axis2=2) + np.finfo(float).tiny
+        squares += ridge[:, None, None] * np.eye(len(self._steps))
+        parts = np.linalg.solve(squares, differences @ steps[:, :, None])
+        further = images - (parts * np.stack(self._images, axis=1)).sum(axis=1)
+        return np.where(keep, further, images)
