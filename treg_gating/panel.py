@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import MappingProxyType
 
 from treg_gating.errors import PanelError
@@ -131,7 +132,31 @@ def match_panel(
     PanelError : two candidates, or none for a required marker; every marker at fault is named, with all that the
         file's channels say.
     """
-    matcher = _Matcher(specs, channels, mapping or {})
+    found = _matched(tuple(specs), tuple(channels), tuple((mapping or {}).items()))
+    if found.faults:
+        raise PanelError(
+            "; ".join(found.faults),
+            file=file,
+            where="$PnN/$PnS",
+            found=", ".join(_describe(channel) for channel in channels) or "no channels",
+            action=_ACTION,
+        )
+    return replace(found.panel, file=file)
+
+
+@dataclass(frozen=True, slots=True)
+class _Matched:
+    """What was found, and what is wrong with it."""
+
+    panel: Panel
+    faults: tuple[str, ...]
+
+
+@lru_cache(maxsize=64)  # the files of a study mostly say the same of their channels
+def _matched(
+    specs: tuple[MarkerSpec, ...], channels: tuple[Channel, ...], mapping: tuple[tuple[str, str], ...]
+) -> _Matched:
+    matcher = _Matcher(specs, channels, dict(mapping))
     channel_of: dict[str, Channel] = {}
     how: dict[str, str] = {}
     missing: list[str] = []
@@ -147,16 +172,8 @@ def match_panel(
             missing.append(spec.marker)
             if found.how:
                 matcher.notes.append(found.fault)
-    if faults:
-        raise PanelError(
-            "; ".join(dict.fromkeys(faults)),
-            file=file,
-            where="$PnN/$PnS",
-            found=", ".join(_describe(channel) for channel in channels) or "no channels",
-            action=_ACTION,
-        )
     notes = (*matcher.notes, *_shared_detectors(channel_of))
-    return Panel(channel_of, how, tuple(missing), notes, file)
+    return _Matched(Panel(channel_of, how, tuple(missing), notes), tuple(dict.fromkeys(faults)))
 
 
 class _Matcher:

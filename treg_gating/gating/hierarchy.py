@@ -17,7 +17,7 @@ from treg_gating.errors import GateFitError
 from treg_gating.gating.gates import Gate
 from treg_gating.gating.landmarks import LANDMARKS, find_landmarks
 from treg_gating.gating.looks import PopulationLooks, TooEarlyError
-from treg_gating.gating.method import CohortMethod, FitContext
+from treg_gating.gating.method import FitContext
 from treg_gating.gating.results import FittedGate, GateStatus
 from treg_gating.gating.rows import PopulationRows
 from treg_gating.gating.selection import held, known_masks, selected, sparse
@@ -57,7 +57,7 @@ def fit_sample(template: GatingTemplate, view: EventView, *, batch: str, control
     def decide(step: GateStep, walk: Walk, look: Callable[[], FitContext]) -> FittedGate:
         context = look()
         for rule in step.chain:
-            learns = isinstance(rule.method, CohortMethod) and (control or rule.method.learns_from != "controls")
+            learns = rule.learns and (control or rule.method.learns_from != "controls")
             if learns and context.n_events:
                 walk.summaries[f"{step.population}/{rule.name}"] = rule.method.summarise(context)
         if step.share == "landmark":
@@ -135,7 +135,7 @@ def _stands(step: GateStep, own: Mapping[str, FittedGate]) -> bool:
     estimate = own.get(step.population)
     if estimate is None or estimate.status is GateStatus.FAILED:
         return False
-    waits = any(isinstance(rule.method, CohortMethod) for rule in step.chain)
+    waits = any(rule.learns for rule in step.chain)
     return not waits or estimate.status in {GateStatus.FITTED, GateStatus.OVERRIDDEN}
 
 
@@ -205,7 +205,7 @@ def _may_be_early(step: GateStep, walk: Walk, view: EventView, early: Mapping[st
     """Whether the events that a later gate is fitted on are known, and it tells the cohort nothing else."""
     if step.population in early or step.fit_on not in walk.rows:
         return False
-    tells = step.share == "landmark" or any(isinstance(rule.method, CohortMethod) for rule in step.chain)
+    tells = step.share == "landmark" or any(rule.learns for rule in step.chain)
     return not tells and walk.rows.count(step.fit_on) is not None and view.measured.issuperset(step.dims)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from treg_gating.errors import InputError
 from treg_gating.gating.expression import parse_expression
-from treg_gating.gating.method import CohortMethod, parse_arguments
+from treg_gating.gating.method import parse_arguments
 from treg_gating.gating.methods import METHODS
 from treg_gating.gating.steps import BEFORE, CombineStep, Endpoint, GateStep, Rule
 from treg_gating.gating.template_tables import Row, suggestion
@@ -150,7 +150,7 @@ def _check_together(
     if share not in SHARED and any(rule.method is None for rule in rules[1:]):
         msg = f"falls back to the consensus, but share={share} makes none"
         faults.append(row.fault(msg, expected=f"share = {', '.join(SHARED)}"))
-    if share in {"cohort", "control"} and not isinstance(first.method, CohortMethod):
+    if share in {"cohort", "control"} and not first.learns:
         msg = f"{first.name} learns nothing from the cohort (share={share})"
         faults.append(row.fault(msg, expected=f"share = own, {', '.join(SHARED)}"))
     if share == "landmark" and len(dims) != 1:

@@ -60,22 +60,22 @@ def look_at_ends(
     tops[columns] = upper
 
     def look(first: int) -> tuple[Array, Rows]:
-        """The lowest value of each column, and the columns of values beyond the top; `kept` loses what is outside."""
+        """The lowest value of each column, and the columns of values beyond the top; `kept` loses their events."""
         events, inside = sample.events[first : first + CHUNK], kept[first : first + CHUNK]
         over, of = reaching(events, tops)
         inside[over] = False
         for column, values in aside:
             values[first : first + CHUNK] = events[:, column]
-        least = column_least(events)[columns]
-        for row in map(int, np.flatnonzero(~(least >= lower))):  # few, or no number among them
-            here = events[:, columns[row]]
-            inside &= (here >= lower[row]) & (here < upper[row])
-            least[row] = np.fmin.reduce(here)
-        return least, of
+        return column_least(events), of
 
     starts = range(0, n, CHUNK)
     seen = side_by_side(look, starts)
-    least = np.array([values for values, _ in seen])
+    least = np.array([values for values, _ in seen])[:, columns]
+    for chunk, row in zip(*np.nonzero(~(least >= lower)), strict=True):  # few, or no number among them
+        part = slice(starts[chunk], starts[chunk] + CHUNK)
+        values = sample.events[part, columns[row]]
+        kept[part] &= (values >= lower[row]) & (values < upper[row])
+        least[chunk, row] = np.fmin.reduce(values)
     beyond = np.bincount(np.concatenate([of for _, of in seen]), minlength=len(tops))[columns]
     lowest = np.fmin.reduce(least, axis=0)
     at_lowest = np.zeros(len(columns))
