@@ -4,7 +4,8 @@
 
 Half of the inputs are whole files as the fuzzer mutates them; half are files assembled from a HEADER, keywords and data
 that it chooses. Anything but FCSError or OSError is a find; so is a file that is read in two ways: the header alone
-against the whole, some channels against all, twice the same, the hash against the bytes.
+against the whole, some channels against all, what passes while it is read against what is kept, twice the same, the
+hash and the checksum against the bytes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 import warnings
+import zlib
 from pathlib import Path
 
 import atheris
@@ -22,7 +24,7 @@ import numpy as np
 
 with atheris.instrument_imports(include=["treg_gating.fcs", "treg_gating.sample"]):
     from treg_gating.errors import FCSError
-    from treg_gating.fcs import read_fcs, read_header
+    from treg_gating.fcs import open_fcs, read_fcs, read_header
 
 SLOW_SECONDS = 3.0
 MAX_BYTES = 1 << 24
@@ -72,6 +74,17 @@ def assembled(data: bytes) -> bytes:
     return (head + text).ljust(begin) + body.ljust(size, b"\x41") + provider.ConsumeBytes(30)
 
 
+class Passing:
+    """Keeps what passes."""
+
+    def __init__(self, channels: tuple[str, ...], shape: tuple[int, ...]) -> None:
+        self.channels, self.events = channels, np.zeros(shape)
+
+    def take(self, first: int, events: np.ndarray) -> None:
+        """Keep these."""
+        self.events[first : first + len(events)] = events
+
+
 def check(raw: bytes) -> None:
     """Read `raw` in every way; the readings must agree."""
     SCRATCH.write_bytes(raw)
@@ -88,6 +101,11 @@ def check(raw: bytes) -> None:
     assert header is not None, "the whole is read, the header alone is not"
     assert (header.n_events, header.channels) == (sample.n_events, sample.channels)
     assert sample.sha256 == hashlib.sha256(raw).hexdigest()
+    passing = Passing(sample.channel_names, sample.events.shape)
+    with open_fcs(SCRATCH, max_bytes=MAX_BYTES, ascii=True) as file:
+        again = file.read(digest=False, checksum=True, judged=True, passing=passing, keep=False)
+    assert again.crc32 == f"{zlib.crc32(raw):08x}"
+    assert np.array_equal(passing.events, sample.events.astype("f8"), equal_nan=True)
     for i, name in enumerate(sample.channel_names[:2]):
         try:
             one = read_fcs(SCRATCH, channels=[name], digest=False, ascii=True)

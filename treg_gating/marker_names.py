@@ -114,6 +114,7 @@ def words(label: str) -> tuple[str, ...]:
     return tuple(re.findall(r"[^\W_]+", text))
 
 
+@lru_cache(maxsize=4096)
 def joined(label: str) -> str:
     """The label without blanks, punctuation and case.
 
