@@ -42,6 +42,20 @@ def test_a_parent_a_little_short_is_taken_whole_and_one_far_short_is_refused() -
         balanced_threshold(VALUES, TOP_THREE, 0.5)
 
 
+def test_the_sampling_error_of_a_cut_by_hand() -> None:
+    """Of 200 events that are of the population one time in two, one a gate unit: ±√(200 / 4) events, as many units."""
+    values = np.arange(1000.0)
+    posterior = np.select([values >= 600, values >= 400], [1.0, 0.5], 0.0)
+    cut, error = balanced_threshold(values, posterior, 500.0)
+    assert cut == 499.5
+    assert error == pytest.approx(np.sqrt(50), abs=0.6)
+    on_line = balanced_line(Binned(np.column_stack([values, values]), np.ones(1000)), posterior, np.array([1.0, 0.0]))
+    assert on_line == pytest.approx((499.5, np.sqrt(50)), abs=0.6)
+    drawn = np.random.default_rng(1).poisson(1.0, (400, 1000))
+    cuts = [values[::-1][np.searchsorted(np.cumsum(draw[::-1]), draw @ posterior)] for draw in drawn]
+    assert error == pytest.approx(np.std(cuts), rel=0.15)
+
+
 def test_line_holds_the_expected_number() -> None:
     data = Binned(np.column_stack([VALUES, 9 - VALUES]), np.ones(10))
     normal = np.array([1.0, -1.0]) / np.sqrt(2)

@@ -19,7 +19,6 @@ ANGLES = np.deg2rad(np.arange(5.0, 90, 5.0))
 SMOOTHING = np.array([1, 2, 3, 2, 1]) / 9  # over neighbouring angles
 AS_GOOD = 0.002  # of F1: of lines that differ by less the least generous is taken
 RECALLS = (0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995)
-BOOTSTRAPS = 60
 ERROR_BINS = 1_000
 NEAR = 0.02  # gate units, within which the density of events is taken
 OVERFULL = 1.1
@@ -110,7 +109,12 @@ def balanced_line(data: Binned, posterior: Array, normal: Array, unsure: float =
     The error is that of sampling, and how far the line moves for the `unsure` events that the number may be off by.
     """
     along = data.points[:, :2] @ normal
-    offset, sampling = _balance(along, data.counts, data.counts * posterior)
+    order = np.argsort(-along, kind="stable")
+    descending, taken = along[order], np.cumsum(data.counts[order])
+    wanted = data.counts * posterior
+    expected = float(wanted.sum())
+    offset = _cut(descending, taken, expected)
+    sampling = _error(descending, taken, expected, _deviation(data.counts, wanted, along > offset))
     near = float(data.counts[np.abs(along - offset) < NEAR].sum()) / (2 * NEAR)  # events per gate unit
     return offset, float(np.hypot(sampling, unsure / max(near, 1.0)))
 
@@ -140,27 +144,29 @@ def balanced_threshold(values: Array, posterior: Array, expected: float) -> tupl
         msg = f"the mixture expects {expected:.1f} events of the population; the parent holds {len(values)}"
         raise GateFitError(msg)
     expected = min(expected, float(len(values)))
-    lost = expected - float(posterior.sum())  # of the population, but not in the parent
     descending = -np.sort(-values)
-    cut = _cut(descending, np.arange(1.0, len(values) + 1), expected)
-    # The sampling error is found on a histogram, so that its cost does not grow with the tube.
     ends = (float(descending[-1]), float(descending[0]) + 1e-9)
     counts, edges = np.histogram(values, ERROR_BINS, ends)
     wanted, _ = np.histogram(values, ERROR_BINS, ends, weights=posterior)
-    _, error = _balance((edges[:-1] + edges[1:]) / 2, counts.astype(np.float64), wanted, lost)
-    return cut, error
+    taken = np.arange(1.0, len(values) + 1)
+    cut = _cut(descending, taken, expected)
+    middles = (edges[:-1] + edges[1:]) / 2
+    return cut, _error(descending, taken, expected, _deviation(counts, wanted, middles > cut))
 
 
-def _balance(values: Array, counts: Array, wanted: Array, lost: float = 0.0) -> tuple[float, float]:
-    order = np.argsort(-values, kind="stable")
-    sorted_values, counts, wanted = values[order], counts[order], wanted[order]
-    cut = _cut(sorted_values, np.cumsum(counts), float(wanted.sum()) + lost)
-    rng = np.random.default_rng(int(counts.sum()))
-    draws = rng.poisson(counts, (BOOTSTRAPS, len(counts))).astype(np.float64)
-    share = np.divide(wanted, counts, out=np.zeros_like(wanted), where=counts > 0)
-    taken = np.cumsum(draws, axis=1)
-    cuts = [_cut(sorted_values, up_to, float(draw @ share) + lost) for draw, up_to in zip(draws, taken, strict=True)]
-    return cut, float(np.std(cuts))
+def _deviation(counts: NDArray[Any], wanted: Array, above: NDArray[np.bool_]) -> float:
+    """Standard deviation, in events, of what a cut takes less what is expected, by bins of what is cut on.
+
+    It is a sum over independent events, of 1 − p for one above the cut and of −p for one below.
+    """
+    off = wanted - counts * above
+    return float(np.sqrt((off**2 / np.maximum(counts, 1)).sum()))
+
+
+def _error(descending: Array, taken: Array, expected: float, deviation: float) -> float:
+    """Half of what lies between the cuts that take a deviation more and less; no cut is known better than an event."""
+    by = max(deviation, 1.0)
+    return (_cut(descending, taken, expected - by) - _cut(descending, taken, expected + by)) / 2
 
 
 def _cut(descending: Array, taken: NDArray[Any], expected: float) -> float:
