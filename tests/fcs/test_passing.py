@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import threading
+import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -144,10 +145,22 @@ def test_an_error_of_who_looks_ends_the_reading(
     path = tmp_path / "x.fcs"
     path.write_bytes(raw)
     passing = Collected(NAMES, (N // 2, len(NAMES)))  # no room for the others
-    before = threading.active_count()
+    fill, reading = Data.fill, [0]
+
+    def slow(data: Data, first: int, last: int, view: memoryview, inspection: Inspection) -> None:
+        reading[0] += 1
+        time.sleep(0.002)
+        fill(data, first, last, view, inspection)
+        reading[0] -= 1
+
+    monkeypatch.setattr(Data, "fill", slow)
     with open_fcs(path) as file, pytest.raises(ValueError, match="broadcast"):
         file.read(judged=judged, passing=passing, keep=False)
-    assert threading.active_count() <= before
+    assert reading == [0], "nobody reads on"
+    until = time.monotonic() + 10
+    while any(thread.name.startswith("fcs-digest") for thread in threading.enumerate()):
+        assert time.monotonic() < until, "a thread is left"
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("beside", [True, False])

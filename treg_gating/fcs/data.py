@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -205,14 +205,18 @@ def _as_judged(
         if passing is not None:
             passing.take(first, chunk)
 
-    for i, (first, last) in enumerate(spans):
-        if len(read) == BUFFERS:
+    try:
+        for i, (first, last) in enumerate(spans):
+            if len(read) == BUFFERS:
+                pass_on(*read.popleft())
+            begin = first if keep else i % BUFFERS * (room // BUFFERS)
+            chunk = events[begin : begin + last - first]
+            read.append((first, chunk, digest.feed(partial(bytes_of, chunk, first))))
+        while read:
             pass_on(*read.popleft())
-        begin = first if keep else i % BUFFERS * (room // BUFFERS)
-        chunk = events[begin : begin + last - first]
-        read.append((first, chunk, digest.feed(partial(bytes_of, chunk, first))))
-    while read:
-        pass_on(*read.popleft())
+    finally:  # behind an error, nobody may read on when the file is closed
+        left = [hashed for *_, hashed in read if hashed is not None and not hashed.cancel()]
+        wait(left)
     return events if keep else absent_events((n, len(wanted)), kind)
 
 
