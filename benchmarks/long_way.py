@@ -27,7 +27,7 @@ def go_the_long_way() -> None:
     _replace(aligned_mixture, merged=_as_it_is)  # all bins
     _replace(placed_members, merged=_as_it_is, SETTLED=1e-5)
     _replace(members, probabilities=_probabilities)  # in double precision
-    _replace(mixture_ellipse, merged=_as_it_is)  # all starts on all bins
+    _replace(mixture_ellipse, LEVELS=1)  # all starts on the bins that the last steps see
     _replace(method, ENOUGH=1 << 62)  # every event of a large tube
     _replace(singlets, _cells=lambda area, ratio: (1 / area, ratio, np.ones(len(area))))  # every event
     _replace(grids, FEW=1 << 62, nearly=lambda transform, values: transform.apply(values))  # and its own value

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from treg_gating.gating.bins import Binned
 from treg_gating.gating.mixture import EStep, Mixture, triangle
 
-__all__ = ["fit_each", "fit_mixture"]
+__all__ = ["fit_each", "fit_mixture", "likeliest"]
 
 Array = NDArray[np.float64]
 MINIMUM_MASS = 5.0  # events below which a component keeps its place and shape
@@ -89,6 +89,12 @@ def fit_each(
         going, before = going[goes], after[goes]
         mixture, drawn = _joined([ends[at] for at in going]), np.concatenate([those[at] for at in going])
     return [replace(end, means=end.means + centre) for end in ends]
+
+
+def likeliest(data: Binned, mixtures: Sequence[Mixture]) -> Mixture:
+    """Of mixtures of one size the first of those that describe the events best."""
+    step = EStep(data.points, data.counts, mixtures[0].size * len(mixtures), len(mixtures))
+    return mixtures[int(np.argmax(step(_joined(mixtures))[2]))]
 
 
 def _joined(mixtures: Sequence[Mixture]) -> Mixture:

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.gating.bins import Binned
-from treg_gating.gating.mixture import Mixture, expectation
-from treg_gating.gating.mixture_fit import fit_each, fit_mixture
+from treg_gating.gating.mixture import Mixture
+from treg_gating.gating.mixture_fit import fit_each, fit_mixture, likeliest
 from treg_gating.smoothing import smooth
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
 Array = NDArray[np.float64]
 STEP = 0.02  # gate units
 TRIES = 6
+SHORT = 20  # steps; after ten some starts that end best are still behind
 SMOOTHING = 2.0  # bins
 ONE_SD = 0.683  # of a half normal lies within one SD of its mode
 STANDS_OUT = 2.0  # spreads
@@ -86,7 +87,7 @@ class _Plan:
         rng = np.random.default_rng(seed)
         each = list(zip(self.parts, self.numbers, self.centres, self.scatters, strict=True))
         means = [
-            spread_seeds(part, int(number), rng, centre, np.asarray(np.linalg.inv(scatter)))
+            spread_seeds(part, int(number), [rng], centre, np.asarray(np.linalg.inv(scatter)))[0]
             for part, number, centre, scatter in each
         ]
         scales = [np.repeat(scatter[None] / np.sqrt(number), number, axis=0) for _, number, _, scatter in each]
@@ -162,10 +163,10 @@ def best_mixture(levels: Sequence[Binned], size: int, nu: float, *, floor: float
         come nearer to the end.
     """
     first = levels[0]
-    tried = fit_each(first, _spread_starts(first, size, nu, tries), floor=floor, iterations=20, tolerance=1e-4)
-    best = max(tried, key=lambda one: float(first.counts @ expectation(one, first.points)[2]))
+    starts = _spread_starts(first, size, nu, tries)
+    best = likeliest(first, fit_each(first, starts, floor=floor, iterations=SHORT, tolerance=1e-4, single=True))
     for data in levels:
-        best = fit_mixture(data, best, floor=floor)
+        best = fit_mixture(data, best, floor=floor, single=True)
     return best
 
 
@@ -175,18 +176,24 @@ def _spread_starts(data: Binned, size: int, nu: float, tries: int) -> list[Mixtu
     spread = np.asarray(np.cov(data.points.T, aweights=data.counts), dtype=np.float64)
     spread = spread.reshape(data.points.shape[1], -1)
     metric = np.asarray(np.linalg.inv(spread), dtype=np.float64)
-    means = [spread_seeds(data, size, np.random.default_rng(seed), centre, metric) for seed in range(tries)]
     scales, weights = np.repeat(spread[None] / max(size, 2), size, axis=0), np.full(size, 1 / size)
-    return [Mixture(mean, scales, weights, nu) for mean in means]
+    rngs = [np.random.default_rng(seed) for seed in range(tries)]
+    return [Mixture(means, scales, weights, nu) for means in spread_seeds(data, size, rngs, centre, metric)]
 
 
-def spread_seeds(data: Binned, size: int, rng: np.random.Generator, first: Array, metric: Array) -> Array:
-    """k-means++ seeds (Arthur & Vassilvitskii 2007) under a Mahalanobis metric, after `first`; shape (size, d)."""
-    seeds, nearest = [first], np.full(len(data.counts), np.inf)
+def spread_seeds(data: Binned, size: int, rngs: Sequence[np.random.Generator], first: Array, metric: Array) -> Array:
+    """k-means++ seeds (Arthur & Vassilvitskii 2007) under a Mahalanobis metric, after `first`, once for each generator.
+
+    Shape (rngs, size, d).
+    """
+    seeds, nearest = [np.repeat(first[None], len(rngs), axis=0)], np.full((len(rngs), len(data.counts)), np.inf)
     for _ in range(size - 1):
-        gaps = data.points - seeds[-1]
-        nearest = np.minimum(nearest, ((gaps @ metric) * gaps).sum(axis=1))
-        upto = np.cumsum(nearest * data.counts)
-        at = int(np.searchsorted(upto, rng.random() * upto[-1], side="right"))
-        seeds.append(data.points[min(at, len(upto) - 1)])
-    return np.array(seeds)
+        gaps = data.points - seeds[-1][:, None]
+        nearest = np.minimum(nearest, ((gaps @ metric) * gaps).sum(axis=-1))
+        chances = np.cumsum(nearest * data.counts, axis=1)
+        drawn = [
+            int(upto.searchsorted(rng.random() * upto[-1], side="right"))
+            for upto, rng in zip(chances, rngs, strict=True)
+        ]
+        seeds.append(data.points[np.minimum(drawn, len(data.counts) - 1)])
+    return np.stack(seeds, axis=1)

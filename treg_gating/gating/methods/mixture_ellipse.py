@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
-from treg_gating.gating.bins import Binned, merged
+from treg_gating.gating.bins import Binned
 from treg_gating.gating.density import estimate_density, find_peaks, quantiles
 from treg_gating.gating.gates import Ellipse
 from treg_gating.gating.method import FitContext, MethodFit, argument
@@ -22,9 +21,9 @@ from treg_gating.threads import beside
 __all__ = ["MixtureEllipse"]
 
 BIN = 0.05  # spreads
-LEVELS = (2, 4, 8)  # bins, along each axis, that are one: the mixture is sought on the last, and ended on the first
+LEVELS = 3  # each with half the bins along each axis: the mixture is sought on the last, ended on the first
 REACH = 160  # bins from the centre
-TOGETHER = 1 << 18  # events that are counted at once
+SIDE = 2 * REACH + 2  # cells of the grid, with a border
 CHUNK = 1 << 14  # events; what is made of them stays in the processor's cache
 
 
@@ -68,18 +67,17 @@ class MixtureEllipse:
         with beside(self._bright, [context]) as seeds:
             centre, spread = _centre_and_spread(columns if finite.all() else columns[:, finite])
             cell = _cells(columns, centre, spread)
-            binned = _binned(cell)
-            levels = list(accumulate(LEVELS, lambda finer, cells: merged(finer, cells * BIN), initial=binned))[:0:-1]
+            levels = _levels(cell)
             mixture = best_mixture(levels, self.components, self.nu, floor=BIN)
             ((bright, how),) = seeds()
-        target = binned if bright is None else _binned(cell, bright)
-        target = target if target.total >= 50 else binned
+        target = levels[0] if bright is None else _levels(cell[bright])[0]
+        target = target if target.total >= 50 else levels[0]
         k = _component_of(target, mixture.size, expectation(mixture, target.points)[0], mixture.scales, how)
         mean = centre + spread * mixture.means[k]
         scale = mixture.scales[k] * np.outer(spread, spread)
         distance = _squared_distance(self.mass, self.nu)
         share = float(mixture.weights[k])
-        error = np.sqrt(np.diag(scale) / max(share * binned.total, 1.0))
+        error = np.sqrt(np.diag(scale) / max(share * levels[0].total, 1.0))
         gate = Ellipse(
             context.dims,
             (float(mean[0]), float(mean[1])),
@@ -106,8 +104,7 @@ class MixtureEllipse:
 
 def _centre_and_spread(columns: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     upto = np.arange(1, columns.shape[1] + 1)
-    quartiles = [quantiles(np.sort(column).astype(np.float64), upto, 0.25, 0.5, 0.75) for column in columns]
-    q1, centre, q3 = np.array(quartiles).T
+    q1, centre, q3 = np.array([quantiles(np.sort(column), upto, 0.25, 0.5, 0.75) for column in columns], np.float64).T
     spread = (q3 - q1) / 1.349
     if not (spread > 0).all():
         msg = "all events have nearly the same value on a dimension"
@@ -117,37 +114,47 @@ def _centre_and_spread(columns: NDArray[np.floating[Any]]) -> tuple[NDArray[np.f
 
 def _cells(
     columns: NDArray[np.floating[Any]], centre: NDArray[np.float64], spread: NDArray[np.float64]
-) -> NDArray[np.int32]:
-    """Number of each event's cell on a grid about the centre; 0 beyond it.
-
-    Saturated and far-off events say nothing of a cloud.
-    """
-    cell = np.empty(columns.shape[1], np.int32)
+) -> NDArray[np.intp]:
+    """Number of each event's cell on a grid about the centre, which has a border for what lies beyond it."""
+    cell = np.empty(columns.shape[1], np.intp)
     for first in range(0, len(cell), CHUNK):
         part = slice(first, first + CHUNK)
-        here, outside = np.zeros_like(cell[part]), np.zeros(len(cell[part]), dtype=bool)
-        for values, middle, width in zip(columns, centre, spread, strict=True):
-            place = values[part] / values.dtype.type(width * BIN) + values.dtype.type(REACH - middle / (width * BIN))
-            inside = (place >= 0) & (place < 2 * REACH)
-            outside |= ~inside
-            here *= 2 * REACH
-            here += np.where(inside, place, 0).astype(np.int32)
-        here += 1
-        here[outside] = 0
-        cell[part] = here
+        number = np.zeros(len(cell[part]), columns.dtype)  # cells have few enough that float32 counts them
+        for values, middle, width in zip(columns, centre, spread * BIN, strict=True):
+            place = values[part] / values.dtype.type(width)
+            place += values.dtype.type(REACH + 1 - middle / width)
+            np.fmax(place, 0, out=place)  # no number, too
+            np.minimum(place, SIDE - 1, out=place)
+            number *= SIDE
+            number += np.floor(place, out=place)
+        cell[part] = number
     return cell
 
 
-def _binned(cell: NDArray[np.int32], of: NDArray[np.bool_] | None = None) -> Binned:
-    """The events on the grid, in spreads from the centre."""
-    counts = np.zeros((2 * REACH) ** 2 + 1, np.int64)
-    for first in range(0, len(cell), TOGETHER):
-        part = slice(first, first + TOGETHER)
-        counts += np.bincount(cell[part] if of is None else cell[part][of[part]], minlength=len(counts))
-    counts = counts[1:]
-    known = np.flatnonzero(counts)
-    corner = np.stack(np.divmod(known, 2 * REACH), axis=1) - REACH
-    return Binned((corner + 0.5) * BIN, counts[known].astype(np.float64))
+def _levels(cell: NDArray[np.intp]) -> list[Binned]:
+    """Events on the grid, in spreads from the centre, in ever more bins.
+
+    Those on the border are left out: saturated and far-off events say nothing of a cloud.
+    """
+    counts = np.bincount(cell, minlength=SIDE**2).reshape(SIDE, SIDE)[1:-1, 1:-1].astype(np.float32)
+    left, right = counts[::2], counts[1::2]  # two bins of a pair lie half a bin from its middle, on either side
+    pairs, beyond = left + right, right - left
+    events, x = (row[:, ::2] + row[:, 1::2] for row in (pairs, beyond))
+    y = pairs[:, 1::2] - pairs[:, ::2]
+    middle = (2 * np.arange(REACH) + 1 - REACH) * BIN
+    sums = np.stack([events, events * middle[:, None] + x * (BIN / 2), events * middle + y * (BIN / 2)])
+    levels = [_occupied(sums, 2 * BIN)]
+    for level in range(1, LEVELS):
+        sums = sums[:, ::2] + sums[:, 1::2]
+        sums = sums[:, :, ::2] + sums[:, :, 1::2]
+        levels.insert(0, _occupied(sums, 2 * BIN * 2**level))
+    return levels
+
+
+def _occupied(sums: NDArray[np.float64], width: float) -> Binned:
+    """Cells that hold events, from their number and the sums of their places, shape (3, cells, cells)."""
+    events, *places = sums.reshape(3, -1)[:, np.flatnonzero(sums[0] > 0)]
+    return Binned(np.stack(places, axis=1) / events[:, None], events, width)
 
 
 def _squared_distance(mass: float, nu: float) -> float:
