@@ -1,6 +1,7 @@
 """Quality control of one tube before any gate: the ends of the digitiser's range, then time and flow rate.
 
-Nothing is deleted: what stays is the population ``clean``, so that its losses stand in the counts.
+Nothing is deleted: what stays is the population ``clean``, so that its losses stand in the counts. All of it is done in
+one thread: the second one is busy with the sha256 of the file meanwhile, and to share it takes longer.
 """
 
 from __future__ import annotations

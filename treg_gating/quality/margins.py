@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from treg_gating.folding import column_least, reaching
 from treg_gating.sample import Sample
-from treg_gating.threads import side_by_side
 
 __all__ = ["look_at_ends", "raw_ranges"]
 
@@ -69,7 +68,7 @@ def look_at_ends(
         return column_least(events), of
 
     starts = range(0, n, CHUNK)
-    seen = side_by_side(look, starts)
+    seen = [look(first) for first in starts]
     least = np.array([values for values, _ in seen])[:, columns]
     for chunk, row in zip(*np.nonzero(~(least >= lower)), strict=True):  # few, or no number among them
         part = slice(starts[chunk], starts[chunk] + CHUNK)

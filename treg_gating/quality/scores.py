@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.smoothing import smooth
-from treg_gating.threads import side_by_side
 
 __all__ = ["LEVELS", "Scores", "levels_of", "scores_of"]
 
@@ -60,7 +58,7 @@ class Scores:
             here = levels if len(rows) == len(levels) else levels[rows]
             return np.add.reduceat(self._tables[channel].take(here, mode="clip"), edges[:-1])
 
-        means = np.array(side_by_side(sums, range(len(self._levels)))) / np.diff(edges)
+        means = np.array([sums(channel) for channel in range(len(self._levels))]) / np.diff(edges)
         return means.real / self.information[:, np.newaxis], means.imag
 
 
@@ -88,7 +86,7 @@ def scores_of(levels: Levels) -> tuple[Scores, Rows]:
     ----------
     levels : of the events to look at, shape (channels, n), in order of time.
     """
-    counts = side_by_side(partial(np.bincount, minlength=LEVELS), list(levels))
+    counts = [np.bincount(one, minlength=LEVELS) for one in levels]
     found, values = _ascending(np.flatnonzero(sum(counts, np.zeros(LEVELS, np.intp)) > 0))
     weights = np.array([one[found] for one in counts], np.float64).reshape(len(counts), len(found))
     several = np.flatnonzero(np.count_nonzero(weights, axis=1) >= 3)
