@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from treg_gating import threads
-from treg_gating.threads import aside, beside, side_by_side
+from treg_gating.threads import aside, beside, hand_over, side_by_side
 
 
 @pytest.fixture(params=[1, 2])
@@ -40,6 +40,15 @@ def test_parts_may_have_parts(number: int) -> None:
         return sum(side_by_side(lambda one: one * part, range(5)))
 
     assert side_by_side(inner, range(6)) == [10 * part for part in range(6)]
+
+
+def test_work_goes_on_without_the_second_thread_while_that_has_something_else(number: int) -> None:
+    go = threading.Event()
+    first, behind = hand_over(go.wait, 60), hand_over(abs, -3)
+    assert side_by_side(lambda part: part + 1, range(9)) == list(range(1, 10))
+    assert not first.done()
+    go.set()
+    assert (first.result(60), behind.result(60)) == (True, 3)
 
 
 def test_the_first_error_is_raised_whichever_thread_met_it(number: int) -> None:

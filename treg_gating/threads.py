@@ -2,6 +2,7 @@
 
 The second thread is begun once and kept: to begin one takes as long as many a part that it is there for. What it has
 not begun when answers are wanted, the thread that wants them does itself, so that neither waits while there is work.
+The hash of a file is its affair too, and comes first: three threads on two processors would stand in each other's way.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TypeVar
 
-__all__ = ["Aside", "aside", "beside", "side_by_side"]
+__all__ = ["Aside", "aside", "beside", "hand_over", "side_by_side"]
 
 # What is done there is bound by memory; a third gains little. The engine tells its children how many each may use.
 THREADS = min(2, int(os.environ.get("TREG_GATING_THREADS") or os.cpu_count() or 1))
@@ -24,11 +25,19 @@ S = TypeVar("S")
 
 @cache
 def _second() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(THREADS - 1, "events")
+    return ThreadPoolExecutor(1, "events")
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_second.cache_clear)  # threads do not come along
+
+
+def hand_over(work: Callable[..., T], *arguments: object) -> Future[T]:
+    """Let the second thread do this behind what it has; it is there for this even where there is but one for events.
+
+    It must not wait for anything else that is handed over later, nor be waited for by what was handed over before.
+    """
+    return _second().submit(work, *arguments)
 
 
 def side_by_side(work: Callable[[S], T], parts: Sequence[S]) -> list[T]:

@@ -6,9 +6,11 @@ import binascii
 import hashlib
 import zlib
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
+
+from treg_gating.threads import hand_over
 
 __all__ = ["Digest"]
 
@@ -19,7 +21,7 @@ ALONE = 1 << 20  # bytes of a file that are not worth a thread
 class Digest:
     """sha256 and CRC-32 of the whole file and, where it states one, the 16-bit CRC of the data set.
 
-    The thread lives on behind the reading: who asks for the result waits for it.
+    It goes on behind the reading: who asks for the result waits for it.
 
     Parameters
     ----------
@@ -37,7 +39,7 @@ class Digest:
         self._crc_begin, self._crc_end = crc_begin, crc_end
         self._crc = 0
         self._position = 0
-        self._thread = ThreadPoolExecutor(1, "fcs-digest") if self.wanted and size > ALONE else None
+        self._beside = self.wanted and size > ALONE
         self._fed: list[Future[None]] = []
 
     def __enter__(self) -> Self:
@@ -46,8 +48,9 @@ class Digest:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._thread is not None:  # an error kept by the caller keeps no thread alive
-            self._thread.shutdown(wait=False, cancel_futures=kind is not None)
+        if kind is not None:
+            for waiting in self._fed:
+                waiting.cancel()
 
     def feed(self, piece: Piece | Callable[[], Iterable[Piece]], waiting: int | None = None) -> Future[None] | None:
         """Take the next bytes of the file, or what will give them, one part after the other.
@@ -60,10 +63,10 @@ class Digest:
         -------
         What is done when these bytes are hashed and their memory may be written to; None where that is now.
         """
-        if self._thread is None:
+        if not self._beside:
             self._update(piece)
             return None
-        self._fed.append(self._thread.submit(self._update, piece))
+        self._fed.append(hand_over(self._update, piece))
         if waiting is not None and len(self._fed) > waiting:
             self._fed[-1 - waiting].result()
         return self._fed[-1]
@@ -90,11 +93,11 @@ class Digest:
 
     def sha256(self) -> str | Future[str]:
         """The sha256, or what it will be; an empty string where it is not wanted. Nothing can be fed behind it."""
-        return self._hexdigest() if self._thread is None else self._thread.submit(self._hexdigest)
+        return hand_over(self._hexdigest) if self._beside else self._hexdigest()
 
     def crc32(self) -> str | Future[str]:
         """The CRC-32 in eight hexadecimal digits, otherwise as :meth:`sha256`."""
-        return self._checksum() if self._thread is None else self._thread.submit(self._checksum)
+        return hand_over(self._checksum) if self._beside else self._checksum()
 
     def _hexdigest(self) -> str:
         self._await()
