@@ -366,7 +366,10 @@ def test_what_is_shown_may_be_begun_while_gates_are_still_placed(template: Make)
     assert in_two == [2 + 3 + 1, 2 + 0 + 1], "all gates stand on populations that were there early"
     assert two.medians() == one.medians()
     assert set(two.medians()["B"]) == {"low", "top", "rest", "plane"}, "not of all events, which hold debris"
-    assert two.interval(walk) == one.interval(walk) == gate_interval(checked, walk, view, "top", "low")
+    fresh = Showing(checked, view, {"A": a.__getitem__, "B": b.__getitem__}, {"A": (-50.0, 50.0), "B": (-50.0, 50.0)})
+    expected = gate_interval(checked, walk, view, "top", "low")
+    assert [shows.complete(walk) for shows in (two, one, fresh)] == [expected] * 3
+    assert fresh.medians() == one.medians()
     for first, second in zip(two.pictures(), one.pictures(), strict=True):
         assert first.population == second.population
         np.testing.assert_array_equal(first.counts, second.counts)

@@ -113,7 +113,7 @@ def _counts(
     passing = np.ones(len(some), np.bool_)  # the gates below
     for population in reversed(path):
         for side, (comes, goes) in enumerate(moving.get(population, ())):
-            gained = np.count_nonzero(passing[np.searchsorted(some, comes)])
+            gained = np.count_nonzero(passing[np.searchsorted(some, comes)]) if len(comes) else 0
             counts[names.index(population), side] += gained - rows.how_many(target, goes)
         held = lets_through(population)
         if held is not None:

@@ -77,6 +77,8 @@ class LinearColumns:
 
     def values(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
         """Values of one channel ($PnN) for the events `rows`, which ascend; shape (len(rows),)."""
+        if name in self._kept:  # it is never let go
+            return _chosen(self._whole[name], rows)
         with self._making:
             column = self._whole.get(name)
             dyes = self._unmixing.row

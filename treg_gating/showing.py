@@ -80,9 +80,20 @@ class Showing:
         self._begun.add((what, population))
         return new
 
-    def complete(self, walk: Walk) -> None:
-        """Make all that is left, of a walk that has come to its end."""
-        side_by_side(_do, self.parts(walk, last=True))
+    def complete(self, walk: Walk) -> tuple[float, float] | None:
+        """Make all that is left, of a walk that has come to its end; the gate interval of the primary endpoint."""
+        found: list[tuple[float, float] | None] = []
+        primary, left = self._template.primary, self.parts(walk, last=True)
+
+        def find_interval() -> None:
+            ends = (primary.numerator, primary.denominator)
+            found.append(gate_interval(self._template, walk, self._view, *ends, self._changes))
+
+        if len(self._changes) < len(moving_gates(self._template, walk, primary.numerator)):
+            side_by_side(_do, left)  # what it is found from is among it
+            left = []
+        side_by_side(_do, [find_interval, *left])
+        return found[0]
 
     def medians(self) -> dict[str, dict[str, float]]:
         """By marker, then by population that a gate made (all events hold debris and doublets)."""
@@ -95,11 +106,6 @@ class Showing:
         """In the order of the template."""
         steps = self._template.gate_steps
         return tuple(self._pictures[step.population] for step in steps if step.population in self._pictures)
-
-    def interval(self, walk: Walk) -> tuple[float, float] | None:
-        """The gate interval of the primary endpoint."""
-        primary = self._template.primary
-        return gate_interval(self._template, walk, self._view, primary.numerator, primary.denominator, self._changes)
 
     def _draw(self, step: GateStep, walk: Walk) -> None:
         control = self._controls.get(step.population)
