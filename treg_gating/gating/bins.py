@@ -19,6 +19,7 @@ __all__ = ["Binned", "bin_events", "bounded", "merged", "merged_with_cells"]
 Array = NDArray[np.float64]
 DENSE_BITS = 20  # of numbers whose cells are counted without sorting
 KEY_BITS = 62
+NARROW = 1 << 30  # distance of a cell from zero that may be numbered in 32 bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,7 @@ def bin_events(events: NDArray[np.floating[Any]], width: float) -> Binned:
     """
     finite = np.isfinite(events)
     events = events if finite.all() else events[finite.all(axis=1)]
-    keys, lows, bits = _numbered([np.floor(axis / width) for axis in events.T])
+    keys, lows, bits = _numbered(_cells(events, width))
     if sum(bits) <= DENSE_BITS:
         dense = np.bincount(keys)
         unique = np.flatnonzero(dense)
@@ -71,19 +72,27 @@ def bin_events(events: NDArray[np.floating[Any]], width: float) -> Binned:
     return Binned(np.stack(axes[::-1]).T, counts.astype(np.float64))
 
 
-def _numbered(cells: Sequence[NDArray[np.floating[Any]]]) -> tuple[NDArray[np.int64], list[int], list[int]]:
+def _cells(points: NDArray[np.floating[Any]], width: float) -> list[NDArray[np.floating[Any]]]:
+    """Of points (n, d), along each axis, the whole number of widths below."""
+    scaled = [axis / width for axis in points.T]
+    return [np.floor(axis, out=axis) for axis in scaled]
+
+
+def _numbered(
+    cells: Sequence[NDArray[np.floating[Any]]],
+) -> tuple[NDArray[np.signedinteger[Any]], list[int], list[int]]:
     """One number for the cell of each event, from those along each axis; their least, and the bits that an axis has."""
-    keys = np.zeros(len(cells[0]), np.int64)
-    lows, bits = [], []
-    for axis in cells:
-        lows.append(int(axis.min()) if len(axis) else 0)
-        bits.append((int(axis.max()) - lows[-1]).bit_length() if len(axis) else 0)
-        keys <<= bits[-1]
-        keys += axis.astype(np.int64)
-        keys -= lows[-1]
+    lows = [int(axis.min()) if len(axis) else 0 for axis in cells]
+    bits = [(int(axis.max()) - low).bit_length() if len(axis) else 0 for axis, low in zip(cells, lows, strict=True)]
     if sum(bits) > KEY_BITS:
         msg = f"events lie so far apart that bins would need {sum(bits)} bits, more than {KEY_BITS}, to be numbered"
         raise GateFitError(msg)
+    kind = np.int32 if sum(bits) < np.iinfo(np.int32).bits and max(map(abs, lows)) < NARROW else np.int64
+    keys: NDArray[Any] = np.zeros(len(cells[0]), kind)  # half as long numbers are sorted in half the time
+    for axis, low, some in zip(cells, lows, bits, strict=True):
+        keys <<= some
+        keys += axis.astype(kind)
+        keys -= low
     return keys, lows, bits
 
 
@@ -99,7 +108,7 @@ def merged_with_cells(data: Binned, width: float) -> tuple[Binned, NDArray[np.in
     """:func:`merged`, and for each bin, shape (n,), the number of the cell it went into."""
     if not len(data.counts):
         return data, np.zeros(0, np.intp)
-    cell, _, bits = _numbered([np.floor(axis / width) for axis in data.points.T])
+    cell, _, bits = _numbered(_cells(data.points, width))
     if sum(bits) <= DENSE_BITS:
         seen = np.zeros(1 << sum(bits), np.bool_)
         seen[cell] = True

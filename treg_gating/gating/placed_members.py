@@ -13,7 +13,6 @@ from treg_gating.gating.far_side import FarSide, evened, moved
 from treg_gating.gating.members import Member, each_probability
 from treg_gating.gating.mixture_placement import Placement, place_mixtures
 from treg_gating.gating.stain_strength import Reach, Stretch, middle_of
-from treg_gating.threads import side_by_side
 
 __all__ = ["PlacedMembers", "place_members"]
 
@@ -94,15 +93,11 @@ def place_members(
     stretch = _stretch(members, coarse, even, len(signs) - 1, reach)
     even, coarse = (replace(these, points=stretch(these.points)) for these in (even, coarse))
 
-    def put(some: Sequence[Member]) -> list[tuple[Member, Placement]]:
-        places = place_mixtures(
-            [one.mixture for one in some], coarse, loose=loose, stiffness=stiffness, iterations=STEPS,
-            tolerance=SETTLED, together=[one.wanted for one in some], firmness=firmness,
-        )  # fmt: skip
-        return [(_at(one, place), place) for one, place in zip(some, places, strict=True)]
-
-    half = (len(members) + 1) // 2
-    found = [one for part in side_by_side(put, [members[:half], members[half:]]) for one in part]
+    placed = place_mixtures(
+        [one.mixture for one in members], coarse, loose=loose, stiffness=stiffness, iterations=STEPS,
+        tolerance=SETTLED, together=[one.wanted for one in members], firmness=firmness,
+    )  # fmt: skip
+    found = [(_at(one, place), place) for one, place in zip(members, placed, strict=True)]
     probability = each_probability([one for one, _ in found], coarse.points)
     order = np.argsort(probability @ coarse.counts, kind="stable")
     order = order[(len(found) - 1) // 4 : len(found) - (len(found) - 1) // 4]
