@@ -42,6 +42,14 @@ class Acceleration:
             raise ValueError(msg)
         return self._last[1]
 
+    def some(self, those: NDArray[np.bool_]) -> Acceleration:
+        """Of the iterations `those`, shape (iterations,), with what is known of them."""
+        few = Acceleration(self._metric[those], self._memory)
+        few._steps, few._images = [one[those] for one in self._steps], [one[those] for one in self._images]
+        few._last = None if self._last is None else (self._last[0][those], self._last[1][those])
+        few._best = self._best[those]
+        return few
+
     def __call__(self, places: Array, images: Array, values: Array) -> Array:
         """Where to go from `images`, what a step makes of `places`, both (iterations, numbers).
 

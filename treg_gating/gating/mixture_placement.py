@@ -28,7 +28,7 @@ class Placement:
     shift : shape (d,), the tube's displacement of all components. moves : shape (k, d), of each on top of it, what
         the components of one population move together included.
     weights : shape (k,). information : shape (d, d), inverse covariance of the shift.
-    log_likelihood : per event.
+    log_likelihood : per event, before the last step.
     """
 
     shift: Array
@@ -81,29 +81,33 @@ def place_mixtures(
     together : for each mixture the components of one population, shape (k,): its stain may be brighter or dimmer
         against the others than in the cohort, so they have a displacement of their own in common, which `firmness`
         pseudo-events hold at none.
-    tolerance : all stop when in two steps on end no shift, in gate units, and no population, in its own size, has
-        changed by more.
+    tolerance : a mixture stops when in two steps on end neither its shift, in gate units, nor its population, in its
+        own size, has changed by more.
     """
     model = _Model.of(mixtures, together, loose=loose, stiffness=stiffness, firmness=firmness)
     step = EStep(data.points.astype(np.float32), data.counts, len(mixtures) * mixtures[0].size, len(mixtures))
     further = Acceleration(model.metric)
     place = _Place.at_rest(model) if starts is None else _Place.of(starts)
-    known, still = model.told(place), 0
-    for _ in range(iterations):
+    going, known, still = np.arange(len(mixtures)), model.told(place), np.zeros(len(mixtures))
+    ends: dict[int, Placement] = {}
+    for left in reversed(range(iterations)):
         image, information, likelihood = model.step(place, step, data.total)
         ahead = further(place.joined(), image.joined(), likelihood + model.prior(place) / data.total)
         told = model.told(image)
-        still = still + 1 if np.abs(told - known).max() < tolerance else 0
-        if still == 2:
-            break
+        still = np.where(np.abs(told - known).max(axis=1) < tolerance, still + 1, 0)
+        goes = (still < 2) & (left > 0)
+        if not goes.all():
+            end = _Place.apart(further.reached, model)
+            found = zip(end.shift, model.moved(end), end.weights, information, likelihood, strict=True)
+            ends |= {
+                int(at): Placement(*each) for at, each, goes_on in zip(going, found, goes, strict=True) if not goes_on
+            }
+            if not goes.any():
+                break
+            going, told, still, ahead = going[goes], told[goes], still[goes], ahead[goes]
+            model, further = model.some(goes), further.some(goes)
         known, place = told, _Place.apart(ahead, model)
-    place = _Place.apart(further.reached, model)
-    return [
-        Placement(shift, moves, weights, held, float(value))
-        for shift, moves, weights, held, value in zip(
-            place.shift, model.moved(place), place.weights, information, likelihood, strict=True
-        )
-    ]
+    return [ends[at] for at in range(len(mixtures))]
 
 
 class _Place(NamedTuple):
@@ -182,6 +186,16 @@ class _Model:
         held = firmness * _weighed(part / np.maximum(part.sum(axis=1, keepdims=True), 1e-300), inverse)
         held[part.sum(axis=1) <= 0] = np.eye(d)  # there is no population: nothing moves
         return cls(means, scales, weights, mixtures[0].nu, shapes, inverse, one, np.eye(d) / loose**2, held, stiffness)
+
+    def some(self, those: NDArray[np.bool_]) -> _Model:
+        """Of g mixtures `those`, shape (g,)."""
+        inverses, half_log_determinants = self.shapes
+        each = np.repeat(those, self.means.shape[1])
+        return _Model(
+            self.means[those], self.scales[each], self.weights[those], self.nu,
+            (inverses[each], half_log_determinants[each]), self.inverse[those], self.one[those], self.loose,
+            self.held[those], self.stiffness,
+        )  # fmt: skip
 
     @property
     def metric(self) -> Array:
