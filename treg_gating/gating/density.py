@@ -106,12 +106,14 @@ def find_peaks(smoothed: NDArray[np.float64], min_prominence: float) -> list[Pea
     begins = np.flatnonzero(np.diff(padded, prepend=np.nan) != 0)  # of every stretch of equal values
     heights, ends = padded[begins], np.append(begins[1:], len(padded)) - 1
     tops = np.flatnonzero((heights[1:-1] > heights[:-2]) & (heights[1:-1] > heights[2:])) + 1
+    least = min_prominence * float(smoothed.max())
+    tops = tops[heights[tops] - heights.min() >= least]  # the others cannot stand out as much
     peaks = []
     for top in tops:
         height = heights[top]
         left, right = np.flatnonzero(heights[:top] > height), np.flatnonzero(heights[top:] > height)
         valleys = heights[left[-1] if len(left) else 0 : top], heights[top : top + right[0] if len(right) else None]
         prominence = height - max(valley.min() for valley in valleys)
-        if prominence >= min_prominence * float(smoothed.max()):
+        if prominence >= least:
             peaks.append(Peak(int(begins[top] + ends[top]) // 2 - 1, float(height), float(prominence)))
     return peaks

@@ -119,8 +119,7 @@ def counted(
     ----------
     column : gives the linear values of some events. rows : the events.
     """
-    first = column(rows[:FEW])
-    if first.dtype != np.float32 or len(rows) < FEW:
+    if len(rows) < FEW or column(rows[:1]).dtype != np.float32:
         points = np.sort(nearly(transform, column(rows)))
         points = points[np.isfinite(points)]
         return points, np.ones(len(points), np.int64)
@@ -134,7 +133,8 @@ def counted(
             by_key += table
     half = 1 << (KEY_BITS - 1)  # behind it come the negative numbers, from zero downwards
     known = np.flatnonzero(by_key != 0)
-    known = np.concatenate([known[known >= half][::-1], known[known < half]])
+    negative = int(np.searchsorted(known, half))
+    known = np.concatenate([known[negative:][::-1], known[:negative]])
     middles = _key_middles(transform)[known]
     finite = np.isfinite(middles)
     return middles[finite], by_key[known[finite]]

@@ -63,7 +63,10 @@ class SingletBand:
             raise GateFitError(msg)
         z = NormalDist().inv_cdf(0.5 + self.level / 2)
         areas = context.fetch(context.dims[:1])[:, 0]
-        left, right = 0.0, float(areas[np.isfinite(areas)].max()) * 1.01
+        farthest = areas.max()
+        if not np.isfinite(farthest):
+            farthest = areas[np.isfinite(areas)].max()
+        left, right = 0.0, float(farthest) * 1.01
         corners = [
             (left, intercept + (slope - z * spread) * left),
             (right, intercept + (slope - z * spread) * right),
@@ -83,11 +86,12 @@ def _huber(area: Events, height: Events) -> tuple[float, float, float]:
     x, y, counts = _cells(area, ratio)
     weight, scale, intercept, slope = counts, 0.0, 0.0, 0.0
     for _ in range(ITERATIONS):
-        centre = np.average(x, weights=weight)
+        total = float(weight.sum())
+        centre = float(weight @ x) / total
         leverage = weight * (x - centre)
         spread = float(leverage @ (x - centre))
         intercept = float(leverage @ y) / spread if spread > 0 else 0.0
-        slope = float(np.average(y, weights=weight) - intercept * centre)
+        slope = float(weight @ y) / total - intercept * centre
         residual = np.abs(y - slope - intercept * x)
         before, scale = scale, 1.4826 * _weighted_median(residual, counts)
         if scale <= 0 or abs(scale - before) < 1e-6 * scale:
@@ -108,7 +112,7 @@ def _cells(area: Events, ratio: Events) -> tuple[Values, Values, Values]:
     octave *= FARTHEST * STEPS + 1
     octave += np.minimum(ratio / ratio.dtype.type(step), FARTHEST * STEPS).astype(np.int32)
     counts = np.bincount(octave)
-    known = np.flatnonzero(counts)
+    known = np.flatnonzero(counts != 0)  # of a mask they are sooner found
     octave, steps = np.divmod(known, FARTHEST * STEPS + 1)
     near = steps < FARTHEST * STEPS
     known, octave, steps = known[near], octave[near], steps[near]
