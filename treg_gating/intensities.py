@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
@@ -19,6 +18,9 @@ __all__ = ["Medians"]
 Indices = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 Values = NDArray[np.floating[Any]]
+Integers = NDArray[np.signedinteger[Any]]
+
+CHUNK = 1 << 15  # numbers; what is made of them stays in the processor's cache
 
 
 class Medians:
@@ -44,12 +46,11 @@ class Medians:
         self._n_events = rows.n_events
         self._linear = linear
         self._rooms: list[Values] = []  # memory that is used again; list's methods are atomic
+        self._counts = {name: n for name in names if (n := rows.count(name))}
         self._few: dict[str, Indices] = {}
         self._many: dict[str, Mask] = {}
         self.found: dict[str, dict[str, float]] = {marker: {} for marker in linear}
-        for name in names:
-            if not rows.count(name):
-                continue
+        for name in self._counts:
             if (few := rows.few(name)) is not None:
                 self._few[name] = few
             else:
@@ -62,29 +63,24 @@ class Medians:
 
     def _of_small(self) -> None:
         for name, rows in self._few.items():
-            values = np.stack([column(rows) for column in self._linear.values()])
-            half = values.shape[1] // 2
-            values.partition(half, axis=1)
-            high = values[:, half]
-            low = high if values.shape[1] % 2 else values[:, :half].max(axis=1)
-            medians = (low + high) / 2
-            medians[np.isnan(values[:, half:].max(axis=1))] = np.nan
+            medians = _medians(np.stack([column(rows) for column in self._linear.values()]))
             for marker, median in zip(self._linear, medians.tolist(), strict=True):
                 self.found[marker][name] = median
 
     def _of_large(self, marker: str) -> None:
-        values, (order, pieces) = self._linear[marker](self._everything), self._nested
+        values, (order, places) = self._linear[marker](self._everything), self._nested
         nested = self._rooms.pop() if self._rooms else np.empty(len(order), values.dtype)
         if nested.dtype != values.dtype:
             nested = np.empty(len(order), values.dtype)
         np.take(values, order, out=nested, mode="clip")  # all are within bounds; to raise would take a copy
-        no_number = bool(np.isnan(nested.max()))
-        self.found[marker] |= {
-            piece.name: _median(nested, piece, no_number)
-            if piece.mask is None
-            else float(np.median(values[piece.mask]))
-            for piece in pieces
-        }
+        ordered = None if np.isnan(nested.max()) else _ordered(nested)
+        for name, at in places:
+            if ordered is not None and isinstance(at, slice):
+                # Its median puts a piece in disorder; the pieces that it holds were asked before.
+                median = _middles(ordered[at], nested.dtype)
+            else:
+                median = _medians(nested[at].copy() if isinstance(at, slice) else values[at])
+            self.found[marker][name] = float(median)
         self._rooms.append(nested)
 
     @cached_property
@@ -92,11 +88,10 @@ class Medians:
         return np.arange(self._n_events)
 
     @cached_property
-    def _nested(self) -> tuple[Indices, list[Piece]]:
+    def _nested(self) -> tuple[Indices, list[tuple[str, slice | Mask]]]:
         """An order of the events of large populations in which each of these lies together, and where; deepest first.
 
         A population's own events come before those of its children, so that a tree of populations is made of pieces.
-
         A population that shares events with one beside it is no such piece; its events are given by a mask.
         """
         parents = {"clean": "root"} | {step.population: step.parent for step in self._template.steps}
@@ -106,72 +101,46 @@ class Medians:
             np.maximum(smallest, self._many[name].view(np.uint8) * smallest.dtype.type(at), out=smallest)
         ends = np.cumsum([np.count_nonzero(smallest == at) for at in range(len(names) + 1)])
         order = np.argsort(smallest, kind="stable")[ends[0] :]
-        ends -= ends[0]
-        pieces: dict[str, Piece] = {}
-        for at in range(len(names), 0, -1):
-            name, below = names[at - 1], len(set(_downwards(names[at - 1], parents)).intersection(names)) - 1
-            first, last = int(ends[at - 1]), int(ends[at + below])
-            mask = None if last - first == np.count_nonzero(self._many[name]) else self._many[name]
-            child = pieces[names[at]] if below else None
-            if child is not None and (child.mask is not None or child.last < last):
-                child = None  # it is no piece, or there are several
-            pieces[name] = Piece(name, first, last, child, mask)
-        return order, list(pieces.values())
+        places: list[tuple[str, slice | Mask]] = []
+        for at, name in reversed(list(enumerate(names, 1))):
+            last = at + len(set(_downwards(name, parents)).intersection(names)) - 1
+            piece = slice(int(ends[at - 1] - ends[0]), int(ends[last] - ends[0]))
+            places.append((name, piece if piece.stop - piece.start == self._counts[name] else self._many[name]))
+        return order, places
 
 
-@dataclass(frozen=True, eq=False)
-class Piece:
-    """Where the events of a population lie among those of all.
+def _medians(values: Values) -> Values:
+    """What numpy.median gives along the last axis; what is in `values` is lost."""
+    no_number = np.isnan(values.max(axis=-1))
+    return np.where(no_number, np.nan, _middles(_ordered(values), values.dtype))
 
-    Parameters
-    ----------
-    first, last : its first place, and the one behind its last.
-    child : the population that all events but the first of these belong to, if there is one.
-    mask : of all events of the tube, where its events do not lie together.
+
+def _middles(ordered: Integers, kind: np.dtype[Any]) -> Values:
+    """Medians along the last axis, from what :func:`_ordered` gives, which is put in disorder."""
+    half = ordered.shape[-1] // 2
+    ordered.partition(half, axis=-1)
+    high = ordered[..., half]
+    low = high if ordered.shape[-1] % 2 else ordered[..., :half].max(axis=-1)
+    ends = np.stack([low, high])
+    _ordered(ends)
+    both: Values = ends.view(kind)
+    return np.asarray((both[0] + both[1]) / 2)
+
+
+def _ordered(values: Values | Integers) -> Integers:
+    """Bits of numbers as integers in the same order, in place; the same again turns them back.
+
+    They are partitioned in a third of the time, because none of them can be no number.
     """
-
-    name: str
-    first: int
-    last: int
-    child: Piece | None
-    mask: Mask | None
-
-    @property
-    def middle(self) -> int:
-        """The place of the higher of its middle values, once its median is known."""
-        return self.first + (self.last - self.first) // 2
-
-
-def _median(nested: Values, piece: Piece, no_number: bool) -> float:
-    """What numpy.median gives. Behind it, the piece is split at its middle: what comes before is no higher.
-
-    The piece of a child is split already, so only the half of it in which the parent's middle lies is looked at.
-
-    Parameters
-    ----------
-    no_number : whether there is NaN among the values of all populations.
-    """
-    first, middle, last = piece.first, piece.middle, piece.last
-    child = None if no_number else piece.child
-    if child is None:
-        nested[first:last].partition(middle - first)
-    else:
-        own, split = child.first - first, child.middle
-        lower = np.count_nonzero(nested[first : child.first] < nested[split]) + split - child.first
-        if middle - first < lower:
-            nested[first:split].partition(middle - first)
-        else:
-            # The child's lower half goes to the front: as much of it as the parent's own events give room for.
-            moved = min(own, split - child.first)
-            room = nested[first : first + moved].copy()
-            nested[first : first + moved] = nested[split - moved : split]
-            nested[split - moved : split] = room
-            begin = first + split - child.first
-            nested[begin:last].partition(middle - begin)
-    if no_number and np.isnan(nested[middle:last].max()):
-        return np.nan
-    low = nested[middle] if (last - first) % 2 else nested[first:middle].max()
-    return float((low + nested[middle]) / 2)
+    bits = values.view(f"i{values.itemsize}")
+    flat, digits = bits.reshape(-1), 8 * values.itemsize - 1
+    room = np.empty(min(CHUNK, len(flat)), bits.dtype)
+    for first in range(0, len(flat), CHUNK):
+        part = flat[first : first + CHUNK]
+        negative = np.right_shift(part, digits, out=room[: len(part)])  # all ones, or none
+        negative &= (1 << digits) - 1
+        part ^= negative  # all digits but the sign
+    return bits
 
 
 def _downwards(population: str, parents: Mapping[str, str]) -> list[str]:

@@ -18,7 +18,7 @@ from treg_gating.threads import side_by_side
 __all__ = ["control_densities", "drawable", "picture_gate", "picture_gates"]
 
 PICTURE_BINS = {1: 160, 2: 72}
-ENOUGH = 100_000  # events; of a population that holds k times as many, every k-th place of the tube is drawn
+ENOUGH = 50_000  # events; of a population that holds k times as many, every k-th place of the tube is drawn
 
 
 def control_densities(

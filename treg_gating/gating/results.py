@@ -107,7 +107,7 @@ class GatePicture:
     dims : one or two dimensions, by name.
     low, high : axis limits, in gate units, one a dimension (the same for every sample of a run).
     counts : events per bin, shape (bins,) or (bins_x, bins_y), unsigned integers; events beyond the
-        limits are counted in the outermost bins. Of a parent of 200,000 events or more: of every second, third, …
+        limits are counted in the outermost bins. Of a parent of 100,000 events or more: of every second, third, …
     control : the same axis for the control tubes (FMO) of the batch, with their events of the population that the gate
         is fitted on; None where there are none.
     """
