@@ -31,7 +31,7 @@ for variable in (
 
 import numpy as np
 
-from treg_gating.fcs.writer import write_fcs
+from treg_gating.fcs import read_fcs, write_fcs
 from treg_gating.quality import assess
 from treg_gating.simulate import PRESETS, Disturbance, SimulatedTube, TubePlan, plan_cohort, simulate_tube
 from treg_gating.simulate.disturbances import KINDS
@@ -109,8 +109,8 @@ def treg(base: list[TubePlan]) -> None:
     """Treg % of disturbed tubes against the same tubes undisturbed, both gated together as one cohort."""
     from treg_gating.gating.template import load_template
     from treg_gating.pipeline import RunSettings, between_passes, first_pass, second_pass
-    from treg_gating.samplesheet import Role, Tube
     from treg_gating.study import default_study
+    from treg_gating.tube import Role, Tube
 
     study = default_study(["Baseline"])
     settings = RunSettings(load_template("treg_foxp3"), study)
@@ -158,12 +158,12 @@ def cv_pct(logs: np.ndarray) -> tuple[float, float, float]:
 
 
 def cost(events: int = 500_000) -> None:
-    """CPU time of what happens between reading and gating, beside that of both passes."""
-    from treg_gating.compensation import compensate
+    """CPU time of quality control, which is done once a tube, beside that of both passes."""
     from treg_gating.gating.template import load_template
+    from treg_gating.panel import match_panel
     from treg_gating.pipeline import RunSettings, between_passes, first_pass, second_pass
-    from treg_gating.samplesheet import Role, Tube
     from treg_gating.study import default_study
+    from treg_gating.tube import Role, Tube
 
     made = simulate_tube(plans(1, events, "foxp3")[0])
     template = load_template("treg_foxp3")
@@ -172,27 +172,26 @@ def cost(events: int = 500_000) -> None:
         path = Path(folder) / "tube.fcs"
         write_fcs(path, made.events, made.channels, spillover=made.spillover, timestep=0.01)
         tube = Tube("tube", path.name, path, "S", "Baseline", "B1", Role.SAMPLE)
-        begun = time.process_time()
         fit = first_pass(tube, settings)
-        second_pass(tube, settings, between_passes([tube], {"tube": fit}, settings), fit)
-        whole = time.process_time() - begun
-    sample = made.sample()
-    light, scale = sample.column(made.spillover.channels[0]), template.transforms["CD25"]
-    print(f"\n{events:,} events, both passes {whole:.1f} s CPU; of that, twice each:\n")
-    print("| what | ms CPU | share of both passes % |")
-    print("| --- | --- | --- |")
-    for name, job in (
-        ("quality control", lambda: assess(sample, sample.channel_names)),
-        ("compensation", lambda: compensate(sample, made.spillover)),
-        ("one marker's logicle, all events", lambda: scale.apply(light)),
-    ):
-        spent = []
-        for _ in range(5):
-            begun = time.process_time()
-            job()
-            spent.append(time.process_time() - begun)
-        middle = statistics.median(spent)
-        print(f"| {name} | {1000 * middle:.0f} | {200 * middle / whole:.1f} |")
+        cohort = between_passes([tube], {"tube": fit}, settings)
+        sample = read_fcs(path, digest=False)
+        used = [channel.name for channel in match_panel(template.panel, sample.channels).channel_of.values()]
+        light, scale = sample.column(made.spillover.channels[0]), template.transforms["CD25"]
+        jobs: dict[str, Callable[[], object]] = {
+            "both passes": lambda: second_pass(tube, settings, cohort, first_pass(tube, settings)),
+            "quality control": lambda: assess(sample, used),
+            "one marker's logicle, all events": lambda: scale.apply(light),
+        }
+        spent = {name: statistics.median(_cpu(job) for _ in range(9)) for name, job in jobs.items()}
+    print(f"\n{events:,} events:\n\n| what | ms CPU | share of both passes % |\n| --- | --- | --- |")
+    for name, seconds in spent.items():
+        print(f"| {name} | {1000 * seconds:.0f} | {100 * seconds / spent['both passes']:.1f} |")
+
+
+def _cpu(job: Callable[[], object]) -> float:
+    begun = time.process_time()
+    job()
+    return time.process_time() - begun
 
 
 def main() -> None:
