@@ -70,7 +70,7 @@ class MixtureEllipse:
             levels = _levels(cell)
             mixture = best_mixture(levels, self.components, self.nu, floor=BIN)
             ((bright, how),) = seeds()
-        target = levels[0] if bright is None else _levels(cell[bright])[0]
+        target = levels[0] if bright is None else _levels(cell.take(np.flatnonzero(bright)))[0]
         target = target if target.total >= 50 else levels[0]
         k = _component_of(target, mixture.size, expectation(mixture, target.points)[0], mixture.scales, how)
         mean = centre + spread * mixture.means[k]
