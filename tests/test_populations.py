@@ -365,14 +365,15 @@ def test_what_is_shown_may_be_begun_while_gates_are_still_placed(template: Make)
 
     (two, in_two), (one, in_one) = shown(early, walk), shown(walk)
     again = Showing(checked, view, {"A": a.__getitem__}, {"A": (-50.0, 50.0), "B": (-50.0, 50.0)})
-    assert [len(again.parts(one)) for one in (early, walk)] == [1 + 3 + 1, 1], "large ones' medians wait for the last"
-    assert in_one == [2 + 3 + 2], "markers, pictures, gates that move"
-    assert in_two == [2 + 3 + 1, 2 + 0 + 1], "all gates stand on populations that were there early"
+    assert [len(again.parts(one)) for one in (early, walk)] == [1 + 3 + 1, 1 + 1], "large ones wait for the last"
+    assert in_one == [2 + 3 + 2 + 1], "markers, pictures, gates that move, the gate interval"
+    assert in_two == [2 + 3 + 1, 2 + 0 + 1 + 1], "all gates stand on populations that were there early"
     assert two.medians() == one.medians()
     assert set(two.medians()["B"]) == {"low", "top", "rest", "plane"}, "not of all events, which hold debris"
     fresh = Showing(checked, view, {"A": a.__getitem__, "B": b.__getitem__}, {"A": (-50.0, 50.0), "B": (-50.0, 50.0)})
     expected = gate_interval(checked, walk, view, "top", "low")
-    assert [shows.complete(walk) for shows in (two, one, fresh)] == [expected] * 3
+    fresh.complete(walk)
+    assert [shows.interval for shows in (two, one, fresh)] == [expected] * 3
     assert fresh.medians() == one.medians()
     for first, second in zip(two.pictures(), one.pictures(), strict=True):
         assert first.population == second.population

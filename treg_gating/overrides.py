@@ -143,8 +143,8 @@ class OpenTube:
         old = self.fitted
         controls = {p.population: p.control for p in old.pictures if p.control is not None}
         showing = Showing(self.template, self._view, self._ready.linear, axis_limits(self.template), controls)
-        interval = showing.complete(walk)
-        counts = count_populations(self.template, walk, showing.medians())
+        showing.complete(walk)
+        counts, interval = count_populations(self.template, walk, showing.medians()), showing.interval
         gates = tuple(walk.gates[step.population] for step in self.template.steps)
         flags = flag_result(self.template, self.study, counts, gates, self._ready.quality, interval)
         return replace(

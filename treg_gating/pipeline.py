@@ -146,8 +146,8 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
     walk = apply_sample(
         template, ready.view, fit.gates, final, cohort.models, batch=tube.batch, meanwhile=showing.parts
     )
-    interval = showing.complete(walk)
-    counts = count_populations(template, walk, showing.medians())
+    showing.complete(walk)
+    counts, interval = count_populations(template, walk, showing.medians()), showing.interval
     return SampleResult(
         **_identity(tube),
         status="done",

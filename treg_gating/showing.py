@@ -16,7 +16,7 @@ from treg_gating.gating.axes import Column
 from treg_gating.gating.hierarchy import EventView, Walk
 from treg_gating.gating.results import GatePicture
 from treg_gating.gating.steps import BEFORE
-from treg_gating.gating.template import GateStep, GatingTemplate
+from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate
 from treg_gating.intensities import Medians
 from treg_gating.pictures import drawable, picture_gate
 from treg_gating.threads import side_by_side
@@ -51,6 +51,7 @@ class Showing:
         self._medians: list[Medians] = []
         self._seen: set[str] = set()  # populations whose medians are begun
         self._begun: set[tuple[str, str]] = set()  # what else is, and for which population
+        self.interval: tuple[float, float] | None = None
         self._pictures: dict[str, GatePicture] = {}
         self._changes: dict[str, Changes] = {}
 
@@ -67,12 +68,20 @@ class Showing:
         self._medians.append(medians)
         moving = moving_gates(self._template, walk, self._template.primary.numerator)
         drawn = drawable(self._template, walk, self._view)
+        told = last or self._tells_interval(walk)
         return [
             # The longest first, so that no thread waits long for another at the end.
             *(partial(self._move, name, walk) for name in moving if self._begins("move", name)),
+            *([partial(self._find_interval, walk)] if told and self._begins("interval", "") else []),
             *medians.parts(),
             *(partial(self._draw, step, walk) for step in drawn if self._begins("draw", step.population)),
         ]
+
+    def _tells_interval(self, walk: Walk) -> bool:
+        """Whether all that the gate interval depends on is known: for combinations, that is the whole walk."""
+        ends = (self._template.primary.numerator, self._template.primary.denominator)
+        steps = [self._template.step(name) for end in ends for name in self._template.path(end)]
+        return all(end in walk.rows for end in ends) and not any(isinstance(step, CombineStep) for step in steps)
 
     def _begins(self, what: str, population: str) -> bool:
         """Whether this was not begun before."""
@@ -80,20 +89,9 @@ class Showing:
         self._begun.add((what, population))
         return new
 
-    def complete(self, walk: Walk) -> tuple[float, float] | None:
-        """Make all that is left, of a walk that has come to its end; the gate interval of the primary endpoint."""
-        found: list[tuple[float, float] | None] = []
-        primary, left = self._template.primary, self.parts(walk, last=True)
-
-        def find_interval() -> None:
-            ends = (primary.numerator, primary.denominator)
-            found.append(gate_interval(self._template, walk, self._view, *ends, self._changes))
-
-        if len(self._changes) < len(moving_gates(self._template, walk, primary.numerator)):
-            side_by_side(_do, left)  # what it is found from is among it
-            left = []
-        side_by_side(_do, [find_interval, *left])
-        return found[0]
+    def complete(self, walk: Walk) -> None:
+        """Make all that is left, of a walk that has come to its end."""
+        side_by_side(_do, self.parts(walk, last=True))
 
     def medians(self) -> dict[str, dict[str, float]]:
         """By marker, then by population that a gate made (all events hold debris and doublets)."""
@@ -110,6 +108,11 @@ class Showing:
     def _draw(self, step: GateStep, walk: Walk) -> None:
         control = self._controls.get(step.population)
         self._pictures[step.population] = picture_gate(step, walk, self._view, self._limits, control)
+
+    def _find_interval(self, walk: Walk) -> None:
+        primary = self._template.primary
+        ends = (primary.numerator, primary.denominator)
+        self.interval = gate_interval(self._template, walk, self._view, *ends, self._changes)
 
     def _move(self, name: str, walk: Walk) -> None:
         self._changes[name] = changes(self._template, walk, self._view, name)

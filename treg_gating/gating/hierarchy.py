@@ -177,6 +177,8 @@ def _walk(
     for place, step in enumerate(template.steps):
         if isinstance(step, CombineStep):
             _combine(step, walk)
+            if tell is not None:
+                tell(walk)
             continue
         absent = [name for name in step.dims if name not in view.measured]
         if absent:
