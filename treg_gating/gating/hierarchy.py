@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
 from treg_gating.gating.gates import Gate
@@ -67,7 +66,7 @@ def fit_sample(template: GatingTemplate, view: EventView, *, batch: str, control
         return _follow(step, step.chain, context, None)
 
     known = {step.population: gate for step in template.gate_steps if (gate := _blind_gate(step)) is not None}
-    return _walk(template, view, batch, decide, known_masks(template, known, view), ahead=True)
+    return _walk(template, view, batch, decide, _known_rows(template, known, view), ahead=True)
 
 
 def _blind_gate(step: GateStep) -> Gate | None:
@@ -108,23 +107,29 @@ def apply_sample(
         found = _follow(step, behind, look(), models)
         return replace(found, reason="; ".join(filter(None, (there_is_none, found.reason))))
 
-    masks = known_masks(template, known, view)
-    settled = Walk({name: final[name] for name in masks}, _first_rows(view))
-    for name, mask in masks.items():
-        settled.rows.keep(name, mask)
+    rows = _known_rows(template, known, view)
+    settled = Walk({name: gate for name, gate in final.items() if name in rows}, rows)
     with aside() as others:
 
         def tell(walk: Walk) -> None:
             others.add(meanwhile(walk) if meanwhile else ())
 
         tell(settled)
-        walk = _walk(template, view, batch, decide, masks, tell=tell)
+        walk = _walk(template, view, batch, decide, rows, tell=tell)
         others.finish()
     return walk
 
 
 def _first_rows(view: EventView) -> PopulationRows:
     return PopulationRows(view.n_events, {"root": np.ones(view.n_events, np.bool_), "clean": view.kept})
+
+
+def _known_rows(template: GatingTemplate, gates: Mapping[str, Gate], view: EventView) -> PopulationRows:
+    """The events of the populations that only known gates lead to."""
+    rows = _first_rows(view)
+    for name, mask in known_masks(template, gates, view).items():
+        rows.keep(name, mask)
+    return rows
 
 
 def _stands(step: GateStep, own: Mapping[str, FittedGate]) -> bool:
@@ -146,7 +151,7 @@ def apply_gates(template: GatingTemplate, gates: Mapping[str, FittedGate], view:
         return gates[step.population]
 
     known = {name: found.gate for name, found in gates.items() if found.gate is not None}
-    return _walk(template, view, "", decide, known_masks(template, known, view))
+    return _walk(template, view, "", decide, _known_rows(template, known, view))
 
 
 def _walk(
@@ -154,7 +159,7 @@ def _walk(
     view: EventView,
     batch: str,
     decide: Callable[[GateStep, Walk, Callable[[], FitContext]], FittedGate],
-    known: Mapping[str, NDArray[np.bool_]],
+    known: PopulationRows,
     *,
     ahead: bool = False,
     tell: Callable[[Walk], None] | None = None,
@@ -163,7 +168,7 @@ def _walk(
 
     Parameters
     ----------
-    known : masks of some populations. tell : is told of the walk whenever it has come to another.
+    known : events of some populations. tell : is told of the walk whenever it has come to another.
     """
     walk = Walk(rows=_first_rows(view))
     memo: dict[Any, Any] = {}
@@ -194,7 +199,7 @@ def _walk(
             gate = early.get(step.population) or decided(step)
             walk.gates[step.population] = gate
             if step.population in known:
-                walk.rows.keep(step.population, known[step.population])
+                walk.rows.share(step.population, known)
             else:
                 _select(step, gate, walk, view)
             early |= {found.population: found for found in others() if found is not None}

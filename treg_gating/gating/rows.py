@@ -94,6 +94,12 @@ class PopulationRows(MutableMapping[str, "Indices | None"]):
         """Set the events of a population to those of another."""
         self._set(to, self._kept[name])
 
+    def share(self, name: str, other: PopulationRows) -> None:
+        """Set the events of a population to what they are in `other`, of the same tube."""
+        self._set(name, other._kept[name])
+        if name in other._counts:
+            self._counts[name] = other._counts[name]
+
     def few(self, name: str) -> Indices | None:
         """Indices of a small population; None where it is large, and kept as a mask, or not estimable."""
         kept = self._kept[name]
