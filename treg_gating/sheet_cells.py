@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from treg_gating.dataclass import dataclass
 
 __all__ = ["Cell", "CellReader"]
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
+
+from treg_gating.dataclass import dataclass
 
 __all__ = ["Endpoint", "Limits", "Statistics", "Study", "Visit", "fold_visit", "is_unscheduled", "limit_meanings"]
 

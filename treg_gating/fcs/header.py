@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from treg_gating.dataclass import dataclass
 from treg_gating.fcs.inspection import Inspection, shown
 
 __all__ = ["HEADER_BYTES", "Header", "Segment", "looks_like_header", "other_segments", "parse_header"]

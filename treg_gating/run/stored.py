@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from treg_gating.dataclass import dataclass
 from treg_gating.run.codec import Payload
 
 __all__ = ["RunRow", "Stored", "text_digest"]
