@@ -27,7 +27,7 @@ from speed.tubes import make_tube
 
 from treg_gating import pipeline, read_fcs
 from treg_gating.compensation import compensate
-from treg_gating.gating.hierarchy import fit_sample
+from treg_gating.gating.hierarchy import apply_gates, fit_sample
 from treg_gating.gating.results import SampleFit, SampleResult
 from treg_gating.gating.template import load_template
 from treg_gating.quality import assess
@@ -35,6 +35,7 @@ from treg_gating.run.codec import decode, encode
 from treg_gating.run.ledger import Ledger
 from treg_gating.run.stored import Stored
 from treg_gating.samplesheet import Tube
+from treg_gating.showing import Showing
 from treg_gating.simulate import PRESETS, plan_cohort, simulate_tube
 from treg_gating.study import default_study
 
@@ -124,6 +125,15 @@ def test_learning_from_one_tube(benchmark: Any, tube: Tube, settings: pipeline.R
 
 def test_pass_2(benchmark: Any, tube: Tube, settings: pipeline.RunSettings, cohort: Any, fit: SampleFit) -> None:
     assert benchmark(pipeline.second_pass, tube, settings, cohort, fit).count("cd4_t").n
+
+
+def test_medians_pictures_and_gate_interval(
+    benchmark: Any, tube: Tube, settings: pipeline.RunSettings, result: SampleResult
+) -> None:
+    ready = pipeline.prepare(tube, settings)
+    template, limits = ready.template, pipeline.axis_limits(ready.template)
+    walk = apply_gates(template, {gate.population: gate for gate in result.gates}, ready.view)
+    benchmark(lambda: Showing(template, ready.view, ready.linear, limits).complete(walk))
 
 
 def test_a_result_into_its_stored_form_and_back(benchmark: Any, result: SampleResult) -> None:
