@@ -15,8 +15,8 @@ from treg_gating.gating.method import FitContext, Learner
 from treg_gating.gating.methods.aligned_mixture import AlignedMixture
 from treg_gating.gating.methods.mixture_ellipse import MixtureEllipse
 from treg_gating.gating.methods.singlets import SingletBand
-from treg_gating.gating.mixture import Mixture, expectation
-from treg_gating.gating.mixture_fit import fit_each, fit_mixture
+from treg_gating.gating.mixture import Mixture, expectation, precisions
+from treg_gating.gating.mixture_fit import fit_each, fit_mixture, likeliest
 from treg_gating.gating.mixture_start import best_mixture
 
 Make = Callable[..., FitContext]
@@ -171,6 +171,25 @@ def test_mixture_finds_two_normal_clouds() -> None:
     np.testing.assert_allclose(mixture.weights[order], [0.7, 0.3], atol=0.01)
     posterior = expectation(mixture, binned.points)[0]
     np.testing.assert_allclose(posterior.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_precisions_are_inverses(d: int) -> None:
+    rng = np.random.default_rng(d)
+    shapes = rng.normal(size=(5, d, d))
+    scales = shapes @ np.swapaxes(shapes, 1, 2) + 0.01 * np.eye(d)
+    inverses, half_log_determinants = precisions(scales)
+    np.testing.assert_allclose(inverses @ scales, np.repeat(np.eye(d)[None], 5, axis=0), atol=1e-9)
+    np.testing.assert_allclose(half_log_determinants, -0.5 * np.log(np.linalg.det(scales)), atol=1e-9)
+
+
+def test_the_likeliest_of_several_mixtures() -> None:
+    rng = np.random.default_rng(8)
+    binned = bin_events(rng.normal(0.5, 0.1, (2_000, 2)), 0.05)
+    one = Mixture(np.full((1, 2), 0.5), 0.01 * np.eye(2)[None], np.ones(1), 8.0)
+    others = [replace(one, means=one.means + by) for by in (0.3, 0.02, -0.1)]
+    assert likeliest(binned, [*others, one]) is one
+    assert likeliest(binned, others) is others[1]
 
 
 def test_mixtures_fitted_side_by_side_are_those_fitted_alone() -> None:

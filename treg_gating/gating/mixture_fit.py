@@ -136,12 +136,16 @@ class _MStep:
         alive = masses >= MINIMUM_MASS
         means = np.where(alive[:, None], means, mixture.means)
         scatter = _scatters(sums, means)
-        pooled = np.repeat(scatter.reshape(-1, self.size, d, d).sum(axis=1) / self.total, self.size, axis=0)
-        if own:
-            pooled = self._drawn_out(pooled, scatter, masses, *own)
-        scales = (scatter + self.pseudo * pooled) / np.maximum(masses + self.pseudo, 1e-300)[:, None, None] + self.ridge
+        drawn = self.pseudo * self._pooled(scatter, masses, own) if self.pseudo else 0.0
+        scales = (scatter + drawn) / np.maximum(masses + self.pseudo, 1e-300)[:, None, None] + self.ridge
         scales = np.where(alive[:, None, None], scales, mixture.scales)
         return Mixture(means, scales, (masses + 1.0) / (self.total + self.size), mixture.nu)
+
+    def _pooled(self, scatter: Array, masses: Array, own: tuple[NDArray[np.bool_], int] | None) -> Array:
+        """The common shape of the components of each mixture, shape (k, d, d)."""
+        each = scatter.reshape(-1, self.size, *scatter.shape[1:])
+        pooled: Array = np.repeat(each.sum(axis=1) / self.total, self.size, axis=0)
+        return self._drawn_out(pooled, scatter, masses, *own) if own else pooled
 
     def _drawn_out(self, pooled: Array, scatter: Array, masses: Array, those: NDArray[np.bool_], axis: int) -> Array:
         """The common shape of each component, made as wide along an axis as `those` of its mixture are together."""
