@@ -25,7 +25,7 @@ def go_the_long_way() -> None:
     """For this process from now on: what is fitted sees every event, every bin and the exact scale."""
     _replace(Axis, near=Axis.values)  # the scale itself, not a table
     _replace(aligned_mixture, merged=_as_it_is)  # all bins
-    _replace(placed_members, merged=_as_it_is, SETTLED=1e-5)
+    _replace(placed_members, merged_with_cells=_each_bin, SETTLED=1e-5, STEPS=200, BARELY=-1.0)
     _replace(members, probabilities=_probabilities)  # in double precision
     _replace(mixture_ellipse, LEVELS=1)  # all starts on the bins that the last steps see
     _replace(method, ENOUGH=1 << 62)  # every event of a large tube
@@ -41,6 +41,10 @@ def _replace(owner: Any, **others: Any) -> None:
 
 def _as_it_is(data: Binned, width: float) -> Binned:
     return data
+
+
+def _each_bin(data: Binned, width: float) -> tuple[Binned, np.ndarray[Any, np.dtype[np.intp]]]:
+    return data, np.arange(len(data.counts))
 
 
 def _probability(mixture: Mixture, wanted: np.ndarray[Any, np.dtype[np.bool_]], points: Array) -> Array:
