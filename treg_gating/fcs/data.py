@@ -31,7 +31,7 @@ from treg_gating.fcs.plausibility import Checks
 from treg_gating.fcs.ranges import Ranges
 from treg_gating.fcs.source import Source
 from treg_gating.sample import absent_events
-from treg_gating.threads import side_by_side
+from treg_gating.threads import hand_over, side_by_side
 
 __all__ = ["Data", "Passing", "decode_events"]
 
@@ -39,6 +39,7 @@ CHUNK_BYTES = 3 << 20  # read and looked at in one go; large, as threads that ta
 BUFFERS = 4
 HASHED_BYTES = 1 << 18  # copied for the hash in one go
 FEW_CHUNKS = 4  # not worth a thread
+AHEAD_BYTES = 48 << 20  # of more, and where nobody looks at passing events, the hash is what is waited for
 MOST_SCALED = 2  # channels of a float file that are not stored in linear units, Time first of all
 
 Array = NDArray[Any]
@@ -144,7 +145,7 @@ def _as_stored(
 ) -> Array:
     """Events as they lie in the file; what is stored in other units is scaled in its place.
 
-    A chunk is read, looked at and scaled by one thread, so that it stays in that processor's cache.
+    A chunk is looked at and scaled by one thread, so that it stays in that processor's cache.
     """
     kind = data.decoder.uniform
     assert kind is not None  # noqa: S101 (of native floats)
@@ -156,7 +157,7 @@ def _as_stored(
     def take(span: Span) -> Look:
         chunk = events[slice(*span)]
         before = {row: column[slice(*span)] for row, column in kept.items()}
-        data.fill(*span, memoryview(chunk.data).cast("B"), inspection)
+        await_read(span)
         with np.errstate(all="ignore"):
             look = checks.look(span[0], chunk.view(np.uint8), chunk.T, before)
             for row, scale in scales:
@@ -165,13 +166,34 @@ def _as_stored(
             passing.take(span[0], chunk)
         return look
 
-    for (first, last), look in _taken(take, data.chunks(), alone=digest.wanted):
-        checks.note(first, look)
-        if digest.wanted:
-            stored = {row: kept[row][first:last] for row, _ in scales}
-            digest.feed(partial(_bytes_of, events[first:last], stored))
+    ahead = digest.beside and passing is not None and events.nbytes <= AHEAD_BYTES
+    with _reading(data, events, inspection, ahead=ahead) as await_read:
+        for (first, last), look in _taken(take, data.chunks(), alone=digest.wanted):
+            checks.note(first, look)
+            if digest.wanted:
+                stored = {row: kept[row][first:last] for row, _ in scales}
+                digest.feed(partial(_bytes_of, events[first:last], stored))
     checks.judge(events, kept)
     return events
+
+
+@contextmanager
+def _reading(data: Data, events: Array, inspection: Inspection, *, ahead: bool) -> Iterator[Callable[[Span], object]]:
+    """What is called before the events of a span are looked at: it reads them, or waits for the one who reads ahead.
+
+    Parameters
+    ----------
+    ahead : the thread of the hash reads, before it begins with that.
+    """
+
+    def fill(span: Span) -> None:
+        data.fill(*span, memoryview(events[slice(*span)].data).cast("B"), inspection)
+
+    reads = {span: hand_over(fill, span) for span in (data.chunks() if ahead else ())}
+    try:
+        yield (lambda span: reads[span].result()) if ahead else fill
+    finally:  # behind an error, nobody may read on when the file is closed
+        wait([read for read in reads.values() if not read.cancel()])
 
 
 def _as_judged(

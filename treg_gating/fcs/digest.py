@@ -21,7 +21,8 @@ ALONE = 1 << 20  # bytes of a file that are not worth a thread
 class Digest:
     """sha256 and CRC-32 of the whole file and, where it states one, the 16-bit CRC of the data set.
 
-    It goes on behind the reading: who asks for the result waits for it.
+    It goes on behind the reading: who asks for the result waits for it. Attribute ``beside`` says whether there is any
+    in the second thread.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ class Digest:
         self._crc_begin, self._crc_end = crc_begin, crc_end
         self._crc = 0
         self._position = 0
-        self._beside = self.wanted and size > ALONE
+        self.beside = self.wanted and size > ALONE
         self._fed: list[Future[None]] = []
 
     def __enter__(self) -> Self:
@@ -63,7 +64,7 @@ class Digest:
         -------
         What is done when these bytes are hashed and their memory may be written to; None where that is now.
         """
-        if not self._beside:
+        if not self.beside:
             self._update(piece)
             return None
         self._fed.append(hand_over(self._update, piece))
@@ -93,11 +94,11 @@ class Digest:
 
     def sha256(self) -> str | Future[str]:
         """The sha256, or what it will be; an empty string where it is not wanted. Nothing can be fed behind it."""
-        return hand_over(self._hexdigest) if self._beside else self._hexdigest()
+        return hand_over(self._hexdigest) if self.beside else self._hexdigest()
 
     def crc32(self) -> str | Future[str]:
         """The CRC-32 in eight hexadecimal digits, otherwise as :meth:`sha256`."""
-        return hand_over(self._checksum) if self._beside else self._checksum()
+        return hand_over(self._checksum) if self.beside else self._checksum()
 
     def _hexdigest(self) -> str:
         self._await()
