@@ -52,7 +52,7 @@ LITTLE_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": str(16 << 20),
 }
 # What the pipeline imports only when it meets its first tube.
-_LATER = ("flowutils", "numpy.ma", "numpy.random")
+_LATER = ("flowutils", "numpy.random")
 _SPARE: list[tuple[subprocess.Popen[bytes], Any]] = []
 
 
