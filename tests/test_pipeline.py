@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from treg_gating.compensation import compensate
 from treg_gating.errors import CompensationError, FCSError, PanelError, TregGatingError
 from treg_gating.fcs import read_fcs, write_fcs
+from treg_gating.fcs.data import Data
 from treg_gating.flags import FlagLevel
 from treg_gating.gating.consensus import CohortGates
 from treg_gating.gating.gates import Gate, gate_to_dict
@@ -26,6 +28,7 @@ from treg_gating.pipeline import (
     between_passes,
     failed_result,
     first_pass,
+    prepare,
     second_pass,
 )
 from treg_gating.populations import percentage
@@ -234,6 +237,39 @@ def small(cohort: Cohort) -> Sample:
 def test_raw_events_without_a_matrix_are_refused(cohort: Cohort, small: Sample, tmp_path: Path) -> None:
     with pytest.raises(CompensationError, match=r"t.fcs: no spillover matrix in the file.*--spillover"):
         first_pass(raw_tube(tmp_path, replace(small, spillover=None)), cohort.settings)
+
+
+def test_what_the_text_refuses_is_not_read(
+    cohort: Cohort, small: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tube = raw_tube(tmp_path, replace(small, spillover=None))
+
+    def fill(data: Data, *_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(Data, "fill", fill)
+    with pytest.raises(CompensationError, match="no spillover matrix"):
+        first_pass(tube, cohort.settings)
+    with pytest.raises(AssertionError):
+        first_pass(raw_tube(tmp_path, small), cohort.settings)
+
+
+def test_columns_are_compensated_while_the_events_pass(cohort: Cohort) -> None:
+    """By either pass to the same values as afterwards, and no event is held any longer."""
+    tube = next(tube for tube in cohort.tubes if tube.role is Role.SAMPLE)
+    first = prepare(tube, cohort.settings)
+    second = prepare(tube, cohort.settings, digest=False, judged=True, quality=first.quality)
+    sample = read_fcs(tube.path)
+    whole, everything = compensate(sample, sample.spillover), np.arange(sample.n_events)
+    for ready in (first, second):
+        assert np.isnan(ready.sample.events).all()
+        assert ready.sample.events.strides == (0, 0)
+        assert ready.sample.crc32 == first.sample.crc32
+        assert len(ready.linear) > 5
+        for marker, way in ready.linear.items():
+            expected = whole.column(ready.panel.channel_of[marker].name)
+            np.testing.assert_allclose(way(everything), expected, rtol=2e-7, atol=1e-4, err_msg=marker)
+    assert second.sample.sha256 == ""
 
 
 def test_a_matrix_beside_the_file_takes_its_place(cohort: Cohort, small: Sample, tmp_path: Path) -> None:
