@@ -13,7 +13,7 @@ from treg_gating.gating.bins import bin_events, merged
 from treg_gating.gating.gates import Ellipse
 from treg_gating.gating.method import FitContext, Learner
 from treg_gating.gating.methods.aligned_mixture import AlignedMixture
-from treg_gating.gating.methods.mixture_ellipse import MixtureEllipse
+from treg_gating.gating.methods.mixture_ellipse import BIN, MixtureEllipse, _cells, _levels
 from treg_gating.gating.methods.singlets import SingletBand
 from treg_gating.gating.mixture import Mixture, expectation, precisions
 from treg_gating.gating.mixture_fit import fit_each, fit_mixture, likeliest
@@ -157,6 +157,20 @@ def test_some_events_of_a_large_tube_give_the_gate_that_all_give(
 def test_no_cloud_no_ellipse(events: np.ndarray, words: str, context: Make) -> None:
     with pytest.raises(GateFitError, match=words):
         MixtureEllipse(seed="").fit(context(events))
+
+
+def test_the_grid_drawn_together_holds_what_merged_bins_hold() -> None:
+    rng = np.random.default_rng(11)
+    events = rng.normal(0, 1.5, (2, 30_000))
+    events[:, :4] = [[np.inf, np.nan, 9.0, -8.5], [0.0, 0.0, 0.0, 0.0]]  # beyond the grid
+    levels = _levels(_cells(events, np.zeros(2), np.ones(2)))
+    binned = bin_events(events[:, 4:].T, BIN)
+    for data in reversed(levels):
+        binned = merged(binned, data.width)
+        order, other = (np.lexsort(np.floor(one.points / data.width).T) for one in (data, binned))
+        np.testing.assert_allclose(data.points[order], binned.points[other], atol=1e-6)
+        assert data.counts[order].tolist() == binned.counts[other].tolist()
+    assert levels[0].width == pytest.approx(0.4)
 
 
 def test_mixture_finds_two_normal_clouds() -> None:
