@@ -68,7 +68,7 @@ class Medians:
                 self.found[marker][name] = median
 
     def _of_large(self, marker: str) -> None:
-        values, (order, places) = self._linear[marker](self._everything), self._nested
+        values, (order, places) = self._linear[marker](slice(None)), self._nested
         nested = self._rooms.pop() if self._rooms else np.empty(len(order), values.dtype)
         if nested.dtype != values.dtype:
             nested = np.empty(len(order), values.dtype)
@@ -82,10 +82,6 @@ class Medians:
                 median = _medians(nested[at].copy() if isinstance(at, slice) else values[at])
             self.found[marker][name] = float(median)
         self._rooms.append(nested)
-
-    @cached_property
-    def _everything(self) -> Indices:
-        return np.arange(self._n_events)
 
     @cached_property
     def _nested(self) -> tuple[Indices, list[tuple[str, slice | Mask]]]:

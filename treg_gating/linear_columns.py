@@ -17,7 +17,8 @@ from treg_gating.unmixing import CHUNK, Unmixing, WholeColumns
 
 __all__ = ["Column", "LinearColumns"]
 
-Column = Callable[[NDArray[np.intp]], NDArray[np.floating[Any]]]
+Rows = NDArray[np.intp] | slice  # events, which ascend; a slice of all takes no memory
+Column = Callable[[Rows], NDArray[np.floating[Any]]]
 
 STRETCH = 1 << 16  # events that are worth a turn of a thread
 FEW = 0.25  # of the events: for so many no whole column is made
@@ -75,10 +76,12 @@ class LinearColumns:
         side_by_side(lambda first: made.take(first, events[first : first + STRETCH]), range(0, len(events), STRETCH))
         self._whole.update(made.columns)
 
-    def values(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
+    def values(self, name: str, rows: Rows) -> NDArray[np.floating[Any]]:
         """Values of one channel ($PnN) for the events `rows`, which ascend; shape (len(rows),)."""
         if name in self._kept:  # it is never let go
-            return _chosen(self._whole[name], rows)
+            return self._whole[name][rows] if isinstance(rows, slice) else _chosen(self._whole[name], rows)
+        if isinstance(rows, slice):
+            rows = np.arange(len(self._events))[rows]
         with self._making:
             column = self._whole.get(name)
             dyes = self._unmixing.row
@@ -148,8 +151,10 @@ class Stretch:
             self._awaited.add(self._column[name])
         return partial(self.values, name)
 
-    def values(self, name: str, rows: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
+    def values(self, name: str, rows: Rows) -> NDArray[np.floating[Any]]:
         """Values of one channel for the events `rows`, which ascend, shape (len(rows),)."""
+        if isinstance(rows, slice):
+            rows = np.arange(len(self._events))[rows]
         row = self._unmixing.row.get(name)
         if row is None:
             return _chosen(self._as_measured(self._column[name]), rows)

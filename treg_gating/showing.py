@@ -48,7 +48,7 @@ class Showing:
         self._linear = linear
         self._limits = limits
         self._controls = controls or {}
-        self._medians: list[Medians] = []
+        self._medians: list[dict[str, dict[str, float]]] = []
         self._seen: set[str] = set()  # populations whose medians are begun
         self._begun: set[tuple[str, str]] = set()  # what else is, and for which population
         self.interval: tuple[float, float] | None = None
@@ -65,7 +65,7 @@ class Showing:
             new = [name for name in new if walk.rows.few(name) is not None]
         self._seen.update(new)
         medians = Medians(self._template, walk.rows, new, self._linear)
-        self._medians.append(medians)
+        self._medians.append(medians.found)  # the rest is let go when it is done
         moving = moving_gates(self._template, walk, self._template.primary.numerator)
         drawn = drawable(self._template, walk, self._view)
         told = last or self._tells_interval(walk)
@@ -96,7 +96,7 @@ class Showing:
     def medians(self) -> dict[str, dict[str, float]]:
         """By marker, then by population that a gate made (all events hold debris and doublets)."""
         return {
-            marker: {name: median for medians in self._medians for name, median in medians.found[marker].items()}
+            marker: {name: median for found in self._medians for name, median in found[marker].items()}
             for marker in self._linear
         }
 
