@@ -62,15 +62,17 @@ class Acceleration:
             self._last = steps, images
             return images
         before, back = self._last
-        keep = ~fallen[:, None]
-        self._steps = [one * keep for one in [*self._steps, steps - before][-self._memory :]]
-        self._images = [one * keep for one in [*self._images, images - back][-self._memory :]]
-        steps, images = np.where(keep, steps, before), np.where(keep, images, back)
+        self._steps = [*self._steps, steps - before][-self._memory :]
+        self._images = [*self._images, images - back][-self._memory :]
+        if fallen.any():
+            for known in (*self._steps, *self._images):
+                known[fallen] = 0.0
+            steps, images = np.where(fallen[:, None], before, steps), np.where(fallen[:, None], back, images)
         self._last = steps, images
         differences = np.stack(self._steps, axis=1)
         squares = differences @ differences.swapaxes(1, 2)
         ridge = RIDGE * np.trace(squares, axis1=1, axis2=2) + np.finfo(float).tiny
         squares += ridge[:, None, None] * np.eye(len(self._steps))
         parts = np.linalg.solve(squares, differences @ steps[:, :, None])
-        further = images - (parts * np.stack(self._images, axis=1)).sum(axis=1)
-        return np.where(keep, further, images)
+        # Where all is forgotten the differences are nought, and nothing is added.
+        return np.asarray(images - (parts * np.stack(self._images, axis=1)).sum(axis=1))

@@ -156,6 +156,8 @@ class _Model:
     means : shape (g, k, d). scales : shape (g k, d, d). weights : shape (g, k). nu : degrees of freedom.
     shapes : of the scales, :func:`treg_gating.gating.mixture.precisions`; the first also as `inverse`, (g, k, d, d).
     one : 1.0 for the components of the population, shape (g, k).
+    across : the inverses side by side, and again those of the population alone, (g, 2 d, k d): one product with the
+        vectors of all components is the sum over them.
     loose : prior precision of the shift (d, d). held : of what the population moves together (g, d, d).
     stiffness : pseudo-events.
     """
@@ -167,6 +169,7 @@ class _Model:
     shapes: tuple[Array, Array]
     inverse: Array
     one: Array
+    across: Array
     loose: Array
     held: Array
     stiffness: float
@@ -182,10 +185,16 @@ class _Model:
         shapes, d = precisions(scales), means.shape[2]
         inverse = shapes[0].reshape(*means.shape, d)
         one = np.zeros_like(weights) if together is None else np.array(together, dtype=np.float64)
+        side_by_side = [
+            by.transpose(0, 2, 1, 3).reshape(len(by), d, -1) for by in (inverse, inverse * one[..., None, None])
+        ]
+        across = np.concatenate(side_by_side, axis=1)
         part = weights * one
         held = firmness * _weighed(part / np.maximum(part.sum(axis=1, keepdims=True), 1e-300), inverse)
         held[part.sum(axis=1) <= 0] = np.eye(d)  # there is no population: nothing moves
-        return cls(means, scales, weights, mixtures[0].nu, shapes, inverse, one, np.eye(d) / loose**2, held, stiffness)
+        return cls(
+            means, scales, weights, mixtures[0].nu, shapes, inverse, one, across, np.eye(d) / loose**2, held, stiffness
+        )
 
     def some(self, those: NDArray[np.bool_]) -> _Model:
         """Of g mixtures `those`, shape (g,)."""
@@ -193,7 +202,8 @@ class _Model:
         each = np.repeat(those, self.means.shape[1])
         return _Model(
             self.means[those], self.scales[each], self.weights[those], self.nu,
-            (inverses[each], half_log_determinants[each]), self.inverse[those], self.one[those], self.loose,
+            (inverses[each], half_log_determinants[each]), self.inverse[those], self.one[those], self.across[those],
+            self.loose,
             self.held[those], self.stiffness,
         )  # fmt: skip
 
@@ -238,14 +248,13 @@ class _Model:
         masses, gaps = sums[:, 0].reshape(g, k), sums[:, 1:].reshape(g, k, d)
         gaps = gaps - masses[:, :, None] * self.means
         left = 1 / (1 + masses / self.stiffness)
-        pulled = (self.inverse @ (left[:, :, None] * gaps)[..., None])[..., 0]
+        pulled = (left[:, :, None] * gaps).reshape(g, k * d, 1)
         population = _weighed(self.one * left * masses, self.inverse)
         matrix = np.empty((g, 2 * d, 2 * d))
         matrix[:, :d, :d] = self.loose + _weighed(left * masses, self.inverse)
         matrix[:, :d, d:] = matrix[:, d:, :d] = population
         matrix[:, d:, d:] = self.held + population
-        wanted = np.concatenate([pulled.sum(axis=1), (self.one[:, :, None] * pulled).sum(axis=1)], axis=1)
-        found = np.linalg.solve(matrix, wanted[:, :, None])[:, :, 0]
+        found = np.asarray(np.linalg.solve(matrix, self.across @ pulled)[:, :, 0], dtype=np.float64)
         shift, common = found[:, :d], found[:, d:]
         base = shift[:, None] + self.one[:, :, None] * common[:, None]
         moves = (gaps - masses[:, :, None] * base) / (masses + self.stiffness)[:, :, None]
@@ -261,4 +270,5 @@ def _weighed(weights: Array, matrices: Array) -> Array:
 
 def _squares(vectors: Array, matrices: Array) -> Array:
     """Squared lengths of vectors (…, d) by matrices (…, d, d) or one of them."""
-    return np.asarray((vectors * (matrices @ vectors[..., None])[..., 0]).sum(axis=-1))
+    crossed = vectors[..., :, None] * vectors[..., None, :]  # sooner than many products of small matrices
+    return np.asarray((crossed * matrices).sum(axis=(-2, -1)))
