@@ -52,6 +52,9 @@ def test_bins_and_cells_are_those_of_a_plain_count(width: float) -> None:
 def test_bins_without_numbers_are_refused() -> None:
     with pytest.raises(GateFitError, match="bits"):
         bin_events(np.array([[0.0, 0.0, 0.0], [1e6, 1e6, 1e6]]), 0.02)
+    for far in (1e30, -1e30):
+        with pytest.raises(GateFitError, match="far from zero"):
+            bin_events(np.full((3, 2), far), 0.02)
     assert len(bin_events(np.full((3, 2), np.nan), 0.02).counts) == 0
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from treg_gating.errors import GateFitError
 from treg_gating.gating.bins import Binned, bin_events
 from treg_gating.gating.far_side import FarSide, evened, moved
 from treg_gating.gating.mixture import Mixture, expectation
@@ -46,6 +47,12 @@ def test_a_skewed_bulk_becomes_normal_as_wide_as_its_near_side(sign: float) -> N
 def test_one_event_and_equal_events() -> None:
     for values in (np.array([0.4]), np.full(50, 0.4)):
         assert FarSide.of(values, np.ones(len(values)), 1.0)(values) == pytest.approx(values, abs=0.011)
+
+
+def test_a_tube_without_a_finite_event_is_refused_with_a_reason() -> None:
+    for events in (np.full((300, 2), np.nan), np.empty((0, 2))):
+        with pytest.raises(GateFitError, match="no event has a number on every marker"):
+            evened(bin_events(events, 0.02), np.array([1.0, -1.0]))
 
 
 def test_context_stays_and_counts_stay() -> None:

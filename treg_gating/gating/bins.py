@@ -50,7 +50,7 @@ def bin_events(events: NDArray[np.floating[Any]], width: float) -> Binned:
 
     Raises
     ------
-    GateFitError : the events lie so far apart that their bins have no numbers.
+    GateFitError : the events lie so far apart, or so far from zero, that their bins have no numbers.
     """
     finite = np.isfinite(events)
     events = events if finite.all() else events[finite.all(axis=1)]
@@ -86,6 +86,9 @@ def _numbered(
     bits = [(int(axis.max()) - low).bit_length() if len(axis) else 0 for axis, low in zip(cells, lows, strict=True)]
     if sum(bits) > KEY_BITS:
         msg = f"events lie so far apart that bins would need {sum(bits)} bits, more than {KEY_BITS}, to be numbered"
+        raise GateFitError(msg)
+    if max(map(abs, lows)) >> KEY_BITS:
+        msg = f"events lie so far from zero that their bins would need more than {KEY_BITS} bits to be numbered"
         raise GateFitError(msg)
     kind = np.int32 if sum(bits) < np.iinfo(np.int32).bits and max(map(abs, lows)) < NARROW else np.int64
     keys: NDArray[Any] = np.zeros(len(cells[0]), kind)  # half as long numbers are sorted in half the time

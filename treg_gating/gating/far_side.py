@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.dataclass import dataclass
+from treg_gating.errors import GateFitError
 from treg_gating.gating.bins import Binned
 from treg_gating.smoothing import smooth
 
@@ -77,7 +78,15 @@ class FarSide:
 
 
 def evened(data: Binned, signs: Array) -> tuple[Binned, tuple[FarSide, ...]]:
-    """A tube's events with the far side of their first columns made normal, and the maps that did it, one a sign."""
+    """A tube's events with the far side of their first columns made normal, and the maps that did it, one a sign.
+
+    Raises
+    ------
+    GateFitError : there are no events.
+    """
+    if not len(data.counts):
+        msg = "no event has a number on every marker of the mixture"
+        raise GateFitError(msg)
     sides = tuple(FarSide.of(data.points[:, at], data.counts, float(sign)) for at, sign in enumerate(signs))
     return replace(data, points=moved(data.points, sides)), sides
 
