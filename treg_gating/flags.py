@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
-
-from treg_gating.dataclass import dataclass
 
 __all__ = ["Flag", "FlagLevel"]
 

@@ -17,11 +17,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 
-from treg_gating.dataclass import dataclass
 from treg_gating.errors import PanelError
 from treg_gating.marker_names import (
     Lexicon,

@@ -10,13 +10,12 @@ Two passes, because a gate's consensus needs every tube's own estimate::
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.dataclass import dataclass
 from treg_gating.errors import FCSError, TregGatingError
 from treg_gating.fcs import open_fcs
 from treg_gating.fcs.memory import give_back

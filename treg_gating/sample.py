@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from treg_gating.dataclass import dataclass
 from treg_gating.errors import CompensationError
 
 __all__ = ["Channel", "EventState", "Sample", "SampleWarning", "Spillover", "absent_events"]

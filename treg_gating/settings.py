@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from treg_gating.dataclass import dataclass
 from treg_gating.gating.steps import GatingTemplate
 from treg_gating.matrices import MATRIX_ORDER
 from treg_gating.sample import Spillover

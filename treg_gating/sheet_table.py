@@ -10,10 +10,9 @@ import hashlib
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from treg_gating.dataclass import dataclass
 from treg_gating.errors import InputError, SampleSheetError
 from treg_gating.sheet_cells import Cell, CellReader
 

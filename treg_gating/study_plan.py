@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import field, fields
-
-from treg_gating.dataclass import dataclass
+from dataclasses import dataclass, field, fields
 
 __all__ = ["Endpoint", "Limits", "Statistics", "Study", "Visit", "fold_visit", "is_unscheduled", "limit_meanings"]
 

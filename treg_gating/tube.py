@@ -6,12 +6,10 @@ Apart from it because every process that works on tubes needs these, and none of
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-
-from treg_gating.dataclass import dataclass
 
 __all__ = ["Role", "SampleSheet", "Tube"]
 

@@ -11,13 +11,12 @@ import hashlib
 import pickle
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from treg_gating import pipeline
-from treg_gating.dataclass import dataclass
 from treg_gating.gating import consensus
 from treg_gating.gating.results import SampleFit, SampleResult
 from treg_gating.samplesheet import Tube

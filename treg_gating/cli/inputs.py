@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-
-from treg_gating.dataclass import dataclass
 
 if TYPE_CHECKING:
     from treg_gating.study import Study

@@ -8,13 +8,12 @@ scaled as integers of 64 bits are.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.dataclass import dataclass
 from treg_gating.fcs.data import Data, Passing, decode_events
 from treg_gating.fcs.decoder import Decoder
 from treg_gating.fcs.digest import Digest

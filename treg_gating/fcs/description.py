@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from treg_gating.dataclass import dataclass
 from treg_gating.fcs.ascii import text_bits
 from treg_gating.fcs.datasets import check_hidden, choose_dataset
 from treg_gating.fcs.decoder import event_bits

@@ -6,12 +6,12 @@ Every step is one call of numpy over the whole chunk that lets other threads wor
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.dataclass import dataclass
 from treg_gating.fcs.repeats import Repeats
 from treg_gating.fcs.ticks import Ticks
 from treg_gating.folding import column_extremes

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from treg_gating.dataclass import dataclass
+from dataclasses import dataclass
+
 from treg_gating.fcs.inspection import Inspection, shown
 
 __all__ = ["HEADER_BYTES", "Header", "Segment", "looks_like_header", "other_segments", "parse_header"]

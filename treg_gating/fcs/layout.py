@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from treg_gating.dataclass import dataclass
 from treg_gating.fcs.header import Header, Segment
 from treg_gating.fcs.inspection import Inspection, shown
 from treg_gating.fcs.text import PADDING, Keywords

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from treg_gating.dataclass import dataclass
 from treg_gating.fcs.inspection import Inspection, shown
 from treg_gating.fcs.text import Keywords
 from treg_gating.sample import Channel

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from treg_gating.dataclass import dataclass
 from treg_gating.fcs.ascii import decode_text
 from treg_gating.fcs.data import Data, Passing, decode_events
 from treg_gating.fcs.decoder import Decoder

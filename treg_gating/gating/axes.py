@@ -9,13 +9,13 @@ plain polygons are asked in single precision first (:mod:`treg_gating.gating.lev
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.dataclass import dataclass
 from treg_gating.gating.gates import Gate, HalfPlane, Interval, Mask, Polygon, Rectangle
 from treg_gating.gating.grids import coarsely, from_table, key_ends, keys_of, nearly
 from treg_gating.gating.levels import Levels, levels_of

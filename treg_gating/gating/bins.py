@@ -6,12 +6,12 @@ What is made of bins does not depend on the order of the events, and no event le
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.dataclass import dataclass
 from treg_gating.errors import GateFitError
 
 __all__ = ["Binned", "bin_events", "bounded", "merged", "merged_with_cells"]

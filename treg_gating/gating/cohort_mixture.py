@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.dataclass import dataclass
 from treg_gating.gating.bins import Binned, bounded
 from treg_gating.gating.members import Member, corrected
 from treg_gating.gating.mixture import Mixture

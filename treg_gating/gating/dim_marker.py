@@ -16,10 +16,11 @@ not used.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.dataclass import dataclass
 from treg_gating.gating.bins import Binned
 
 __all__ = ["IN_PROPORTION", "UNMOVED", "Correction", "correction", "in_deviations", "recalibrated"]

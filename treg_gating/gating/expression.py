@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from treg_gating.dataclass import dataclass
 
 __all__ = ["Expression", "parse_expression"]
 

@@ -14,13 +14,12 @@ Fails: where most events are of the population sought, so that the mode is not t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.dataclass import dataclass
 from treg_gating.errors import GateFitError
 from treg_gating.gating.bins import Binned
 from treg_gating.smoothing import smooth

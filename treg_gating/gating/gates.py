@@ -7,13 +7,11 @@ bounds do not, as in Gating-ML 2.0 (rectangle gates: min ≤ x < max).
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-from treg_gating.dataclass import dataclass
 
 __all__ = [
     "GATES",

@@ -8,13 +8,13 @@ events that lie farther from the bound than that are decided, and only the other
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.dataclass import dataclass
 from treg_gating.gating.gates import Ellipse, Gate, HalfPlane, Polygon
 from treg_gating.gating.grids import coarse_error
 from treg_gating.transforms import Transform

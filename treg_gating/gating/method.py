@@ -8,7 +8,7 @@ and ``pool`` (what the cohort makes of it).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, ClassVar, Protocol, get_type_hints, runtime_checkable
@@ -16,7 +16,6 @@ from typing import Any, ClassVar, Protocol, get_type_hints, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.dataclass import dataclass
 from treg_gating.errors import GateFitError, InputError
 from treg_gating.gating.gates import Gate
 

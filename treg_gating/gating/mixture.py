@@ -7,15 +7,13 @@ component of their own (Peel & McLachlan, Stat Comput 2000; Lo et al., Cytometry
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import lgamma
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-
-from treg_gating.dataclass import dataclass
 
 __all__ = ["EStep", "Mixture", "expectation", "marginal", "precisions", "probabilities", "probability", "triangle"]
 

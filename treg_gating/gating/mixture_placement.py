@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.dataclass import dataclass
 from treg_gating.gating.acceleration import Acceleration
 from treg_gating.gating.bins import Binned
 from treg_gating.gating.mixture import EStep, Mixture, precisions

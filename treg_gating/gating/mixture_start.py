@@ -12,11 +12,11 @@ Fails: where most events are of the population sought, so that the mode is not t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.dataclass import dataclass
 from treg_gating.gating.bins import Binned
 from treg_gating.gating.mixture import Mixture
 from treg_gating.gating.mixture_fit import fit_each, fit_mixture, likeliest

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.dataclass import dataclass
 from treg_gating.gating.bins import Binned, merged_with_cells
 from treg_gating.gating.far_side import FarSide, evened, moved
 from treg_gating.gating.members import Member, each_probability

@@ -15,11 +15,11 @@ Fails: where the population's own brightness changes and its stain does not; the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.dataclass import dataclass
 from treg_gating.gating.bins import Binned, bounded
 from treg_gating.gating.mixture import Mixture
 from treg_gating.gating.mixture_placement import place_mixture

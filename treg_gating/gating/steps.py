@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
-from treg_gating.dataclass import dataclass
 from treg_gating.gating.expression import Expression
 from treg_gating.gating.method import CohortMethod
 from treg_gating.panel import MarkerSpec

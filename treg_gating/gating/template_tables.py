@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from treg_gating.dataclass import dataclass
 from treg_gating.errors import InputError
 
 __all__ = ["COLUMNS", "Row", "read_table", "suggestion"]

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from treg_gating.dataclass import dataclass
 from treg_gating.errors import InputError
 from treg_gating.gating.results import SampleResult
 from treg_gating.gating.template import CombineStep, FileIdentity, GateStep, GatingTemplate, Imported

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from treg_gating.dataclass import dataclass
 from treg_gating.errors import InputError
 from treg_gating.gating.template import FileIdentity, GatingTemplate
 from treg_gating.interchange.imported import ImportedGates, as_template

@@ -7,12 +7,11 @@ one thread: the second one is busy with the sha256 of the file meanwhile, and to
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.dataclass import dataclass
 from treg_gating.flags import Flag, FlagLevel
 from treg_gating.quality.margins import look_at_ends, raw_ranges
 from treg_gating.quality.time import TimeQuality, assess_time

@@ -9,13 +9,12 @@ size of the change, not how significant it is: with many events every tube diffe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.dataclass import dataclass
 from treg_gating.quality.scores import Scores, levels_of, scores_of
 from treg_gating.quality.traces import COMMON_SHIFT, Traces, follow_rate, follow_signals, runs
 from treg_gating.sample import Sample

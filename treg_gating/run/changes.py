@@ -6,9 +6,9 @@ The same words serve a run that goes on from an earlier one and the comparison o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from treg_gating.dataclass import dataclass
 from treg_gating.errors import InputError
 from treg_gating.run.keys import digest, tube_identity
 from treg_gating.run.ledger import Ledger

@@ -15,9 +15,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from treg_gating.dataclass import dataclass
 from treg_gating.errors import RunStateError
 from treg_gating.run.job import (
     E_MEMORY,

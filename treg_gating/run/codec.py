@@ -12,14 +12,13 @@ import json
 import math
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from treg_gating.dataclass import dataclass
 from treg_gating.errors import RunStateError
 from treg_gating.flags import Flag, FlagLevel
 from treg_gating.gating.gates import GATES

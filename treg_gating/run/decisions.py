@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 
-from treg_gating.dataclass import dataclass
 from treg_gating.errors import InputError
 from treg_gating.gating.gates import Gate, gate_from_dict, gate_to_dict
 from treg_gating.gating.results import FittedGate, GateStatus, SampleResult

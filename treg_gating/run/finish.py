@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from treg_gating.dataclass import dataclass
 from treg_gating.errors import RunStateError
 from treg_gating.run.audit import now
 from treg_gating.run.codec import Payload

@@ -7,10 +7,9 @@ import pickle
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
-from treg_gating.dataclass import dataclass
 from treg_gating.errors import TregGatingError
 from treg_gating.gating.results import SampleFit, SampleResult
 from treg_gating.run.codec import Payload, decode, encode

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from treg_gating.dataclass import dataclass
 from treg_gating.run.child import Limits
 from treg_gating.run.job import PIPELINE
 from treg_gating.tube import SampleSheet

@@ -6,11 +6,10 @@ A :class:`RunRecord` holds no event, no open file and no path: the engine assemb
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from treg_gating.dataclass import dataclass
 from treg_gating.run.tube_summary import TubeSummary, tube_summary
 
 if TYPE_CHECKING:

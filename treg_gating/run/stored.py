@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from treg_gating.dataclass import dataclass
 from treg_gating.run.codec import Payload
 
 __all__ = ["RunRow", "Stored", "text_digest"]

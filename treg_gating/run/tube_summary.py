@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from treg_gating.dataclass import dataclass
 from treg_gating.flags import FlagLevel
 
 if TYPE_CHECKING:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from treg_gating.dataclass import dataclass
 from treg_gating.gating.gates import Interval
 from treg_gating.gating.method import FitContext, MethodFit, argument
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
 import numpy as np
 
-from treg_gating.dataclass import dataclass
 from treg_gating.errors import GateFitError
 from treg_gating.gating.gates import Rectangle
 from treg_gating.gating.method import FitContext, MethodFit, argument

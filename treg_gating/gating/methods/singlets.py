@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.dataclass import dataclass
 from treg_gating.errors import GateFitError
 from treg_gating.gating.gates import Polygon
 from treg_gating.gating.method import FitContext, MethodFit, argument

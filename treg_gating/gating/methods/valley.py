@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.dataclass import dataclass
 from treg_gating.errors import GateFitError
 from treg_gating.gating.density import Density, Peak, estimate_density, find_peaks
 from treg_gating.gating.gates import Interval
