@@ -18,7 +18,7 @@ from treg_gating.flags import Flag, FlagLevel
 from treg_gating.gating.gate_numbers import from_vector, scale_of, to_vector
 from treg_gating.gating.gates import Gate, Interval
 from treg_gating.gating.landmarks import LANDMARKS, Landmarks, move_by_batch
-from treg_gating.gating.method import Learner
+from treg_gating.gating.method import UNTOLD, Learner
 from treg_gating.gating.results import FittedGate, GateStatus
 from treg_gating.gating.stains import weak_stains
 from treg_gating.gating.template import GateStep, GatingTemplate
@@ -39,6 +39,7 @@ SHARED = frozenset({"shrink", "batch", "study", "landmark"})  # shares that have
 OUTLIER_SD = 3.0
 FEW_TUBES = 5  # fewer do not say what is usual
 MOST_TEACHERS = 120  # a mixture of more tubes costs time and hardly moves
+SAID = 3  # tubes that a note names
 CONTROL_DENSITIES = "control densities"  # key among a tube's summaries; the others are population/rule
 FLOOR = 0.01  # gate units (ellipses: of their own size): closer than this is never an outlier
 
@@ -147,7 +148,9 @@ def learn_cohort(template: GatingTemplate, members: Sequence[Member]) -> CohortG
         for rule in step.chain:
             if getattr(rule.method, "learns_from", None) is None:
                 continue
-            model = _model(step, rule.name, rule.method, teachers, ordered, pools)
+            source = [m for m in ordered if m.role == "fmo"] if rule.method.learns_from == "controls" else teachers
+            notes += _silent(f"{step.population}/{rule.name}", source)
+            model = _model(step, rule.name, rule.method, source, pools)
             if isinstance(model, GateFitError):
                 notes.append(f"{step.population}: {rule.name} learnt nothing: {model}")
             else:
@@ -177,12 +180,21 @@ def _controls(members: Sequence[Member]) -> dict[str, dict[str, NDArray[Any]]]:
     return densities
 
 
+def _silent(name: str, source: Sequence[Member]) -> list[str]:
+    """What must be said of tubes that a method was meant to learn from and could not."""
+    key = f"{name}/{UNTOLD}"
+    said = [f"{member.tube_id} ({member.summaries[key]['reason']})" for member in source if key in member.summaries]
+    if not said:
+        return []
+    more = f" and {len(said) - SAID} more" if len(said) > SAID else ""
+    return [f"{name} was learnt without {', '.join(said[:SAID])}{more}"]
+
+
 def _model(
     step: GateStep,
     rule: str,
     method: Any,
-    learners: Sequence[Member],
-    everyone: Sequence[Member],
+    source: Sequence[Member],
     pools: dict[Any, Mapping[str, Any] | GateFitError],
 ) -> Mapping[str, Any] | GateFitError:
     """Pool the summaries; two steps that learn the same from the same events share one model.
@@ -191,9 +203,6 @@ def _model(
     """
     key = (step.fit_on, method, step.dims if method.learns_from == "controls" else ())
     if key not in pools:
-        source = (
-            [member for member in everyone if member.role == "fmo"] if method.learns_from == "controls" else learners
-        )
         name = f"{step.population}/{rule}"
         given = [
             Learner(member.tube_id, member.batch, member.role, member.control_for, member.summaries[name])

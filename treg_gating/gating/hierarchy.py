@@ -16,7 +16,7 @@ from treg_gating.errors import GateFitError
 from treg_gating.gating.gates import Gate
 from treg_gating.gating.landmarks import LANDMARKS, find_landmarks
 from treg_gating.gating.looks import PopulationLooks, TooEarlyError
-from treg_gating.gating.method import FitContext
+from treg_gating.gating.method import UNTOLD, FitContext
 from treg_gating.gating.results import FittedGate, GateStatus
 from treg_gating.gating.rows import PopulationRows
 from treg_gating.gating.selection import held, known_masks, selected, sparse
@@ -55,18 +55,31 @@ def fit_sample(template: GatingTemplate, view: EventView, *, batch: str, control
 
     def decide(step: GateStep, walk: Walk, look: Callable[[], FitContext]) -> FittedGate:
         context = look()
-        for rule in step.chain:
-            learns = rule.learns and (control or rule.method.learns_from != "controls")
-            if learns and context.n_events:
-                walk.summaries[f"{step.population}/{rule.name}"] = rule.method.summarise(context)
+        untold = _tell_cohort(step, context, walk, control)
         if step.share == "landmark":
             walk.summaries[f"{step.population}/{LANDMARKS}"] = {"peaks": find_landmarks(*context.counted(step.dims[0]))}
-        if step.learns:
-            return _pending(step, "waits for the cohort", context.n_events)
-        return _follow(step, step.chain, context, None)
+        gate = _pending(step, "waits for the cohort", context.n_events) if step.learns else None
+        gate = gate or _follow(step, step.chain, context, None)
+        return replace(gate, reason="; ".join([*untold, gate.reason])) if untold else gate
 
     known = {step.population: gate for step in template.gate_steps if (gate := _blind_gate(step)) is not None}
     return _walk(template, view, batch, decide, _known_rows(template, known, view), ahead=True)
+
+
+def _tell_cohort(step: GateStep, context: FitContext, walk: Walk, control: bool) -> list[str]:
+    """Leave what the methods that learn would know of these events; what kept any of them from saying it."""
+    untold: list[str] = []
+    for rule in step.chain:
+        learns = rule.learns and (control or rule.method.learns_from != "controls")
+        if not learns or not context.n_events:
+            continue
+        name = f"{step.population}/{rule.name}"
+        try:
+            walk.summaries[name] = rule.method.summarise(context)
+        except GateFitError as error:  # the cohort learns without this tube
+            untold.append(f"{rule.name} told the cohort nothing: {error}")
+            walk.summaries[f"{name}/{UNTOLD}"] = {"reason": str(error)}
+    return untold
 
 
 def _blind_gate(step: GateStep) -> Gate | None:

@@ -20,6 +20,7 @@ from treg_gating.errors import GateFitError, InputError
 from treg_gating.gating.gates import Gate
 
 __all__ = [
+    "UNTOLD",
     "CohortMethod",
     "Counted",
     "FitContext",
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 ENOUGH = 100_000  # events
+UNTOLD = "untold"  # key among a tube's summaries, behind population/rule, where a method could not summarise the tube
 
 Events = NDArray[np.floating[Any]]  # float32 where the file has it
 Model = Mapping[str, Any]
@@ -188,7 +190,10 @@ class CohortMethod(Protocol):
         """Gate for these events given ``context.model``; GateFitError where that is None or does not fit."""
 
     def summarise(self, context: FitContext) -> Mapping[str, Any]:
-        """What this tube tells the cohort: arrays and plain values only, small, independent of event order."""
+        """What this tube tells the cohort: arrays and plain values only, small, independent of event order.
+
+        GateFitError where it can tell nothing: the cohort then learns without it.
+        """
 
     def pool(self, learners: Sequence[Learner]) -> Model:
         """What the cohort teaches; GateFitError where it teaches nothing."""
