@@ -132,6 +132,25 @@ def test_work_aside_begins_before_it_is_wanted(monkeypatch: pytest.MonkeyPatch) 
         work.finish()
 
 
+def test_work_for_an_answer_comes_between_parts_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "THREADS", 2)
+    done: list[str] = []
+    begun, go = threading.Event(), threading.Event()
+
+    def first() -> None:
+        begun.set()
+        assert go.wait(60)
+
+    with aside() as work:
+        work.add([first, *(partial(done.append, "aside") for _ in range(3))])
+        assert begun.wait(60)
+        wanted = hand_over(done.append, "wanted")
+        go.set()
+        wanted.result(60)
+        work.finish()
+    assert done == ["wanted", *["aside"] * 3]
+
+
 def test_the_first_error_aside_is_raised_and_nothing_goes_on(number: int) -> None:
     done: list[int] = []
 

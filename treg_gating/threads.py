@@ -86,22 +86,25 @@ def beside(work: Callable[[S], T], parts: Sequence[S]) -> Iterator[Callable[[], 
 
 
 class Aside:
-    """Work for the second thread, part after part, to which more may be added while it goes on."""
+    """Work for the second thread, part after part, to which more may be added while it goes on.
+
+    It takes a turn for each part, so that what another asks of it meanwhile waits for one part and not for all.
+    """
 
     def __init__(self) -> None:
         self._waiting: deque[Callable[[], None]] = deque()
-        self._turns: list[Future[None]] = []
+        self._turns: list[Future[None]] = []  # its methods are atomic, as the deque's are
         self._failed: list[BaseException] = []
 
     def add(self, parts: Iterable[Callable[[], None]]) -> None:
         """Let it do these when it is done with those before."""
         self._waiting.extend(parts)
-        if THREADS > 1 and self._waiting:
-            self._turns.append(_second().submit(self._take))
+        self._ask_for_a_turn()
 
     def finish(self) -> None:
         """Help with what is left; the first error that there was is raised."""
-        self._take()
+        while self._waiting:
+            self._take_one()
         self.stop()
         if self._failed:
             raise self._failed[0]
@@ -109,21 +112,29 @@ class Aside:
     def stop(self) -> None:
         """Let go of what is not begun, and wait for what is."""
         self._waiting.clear()
-        for turn in self._turns:
+        while self._turns:  # one that is going on may have asked for another
+            turn = self._turns.pop()
             if not turn.cancel():
                 turn.result()
 
-    def _take(self) -> None:
-        while True:
-            try:
-                part = self._waiting.popleft()
-            except IndexError:
-                return
-            try:
-                part()
-            except BaseException as error:  # noqa: BLE001 (raised by who wants it finished)
-                self._failed.append(error)
-                self._waiting.clear()
+    def _ask_for_a_turn(self) -> None:
+        if THREADS > 1 and self._waiting:
+            self._turns.append(_second().submit(self._turn))
+
+    def _turn(self) -> None:
+        self._take_one()
+        self._ask_for_a_turn()
+
+    def _take_one(self) -> None:
+        try:
+            part = self._waiting.popleft()
+        except IndexError:
+            return  # another thread has taken the last
+        try:
+            part()
+        except BaseException as error:  # noqa: BLE001 (raised by who wants it finished)
+            self._failed.append(error)
+            self._waiting.clear()
 
 
 @contextmanager
