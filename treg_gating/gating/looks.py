@@ -49,7 +49,7 @@ class PopulationLooks:
 
     def fetch_every(self, step: int, names: Sequence[str]) -> NDArray[np.floating[Any]]:
         """As :meth:`treg_gating.gating.method.FitContext.fetch_every`."""
-        return self.view.values(names, self.rows[::step])
+        return self.view.values(names, self.populations.every(self.name, step))
 
     def fetch_inside(self, names: Sequence[str]) -> NDArray[np.floating[Any]]:
         """As :meth:`treg_gating.gating.method.FitContext.fetch_inside`; TooEarlyError where the parent is not known."""
@@ -61,7 +61,7 @@ class PopulationLooks:
 
     def counted(self, name: str, step: int) -> Counted:
         """As :meth:`treg_gating.gating.method.FitContext.counted`."""
-        return self.view.counted(name, self.rows[::step])
+        return self.view.counted(name, self.populations.every(self.name, step))
 
     def measures(self, name: str) -> bool:
         """As :meth:`treg_gating.gating.method.FitContext.measures`."""

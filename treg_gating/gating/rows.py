@@ -45,6 +45,7 @@ class PopulationRows(MutableMapping[str, "Indices | None"]):
         self._kept: dict[str, Mask | Indices | None] = dict(masks or {})
         self._counts: dict[str, int] = {}  # of masks
         self._last: tuple[Mask, Indices] | None = None  # a gate is fitted, then asked
+        self._some: tuple[Mask, int, Indices] | None = None  # one gate asks for several dimensions
 
     def __getitem__(self, name: str) -> Indices | None:
         kept, last = self._kept[name], self._last
@@ -77,6 +78,19 @@ class PopulationRows(MutableMapping[str, "Indices | None"]):
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def every(self, name: str, step: int) -> Indices:
+        """Indices of every `step`-th event: of a large population those that are among every `step`-th of the tube."""
+        kept, known = self._kept[name], self._some
+        if kept is None or kept.dtype != np.bool_ or step == 1:
+            rows = self[name]
+            assert rows is not None  # noqa: S101 (asked before)
+            return rows[::step]
+        if known is not None and known[0] is kept and known[1] == step:
+            return known[2]
+        some = np.flatnonzero(kept[::step]) * step  # sooner found than all
+        self._some = kept, step, some  # type: ignore[assignment]
+        return some
 
     def keep(self, name: str, mask: Mask) -> None:
         """Set the events of a population, which a mask of shape (n_events,) tells."""
