@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from treg_gating.compensation import compensate
-from treg_gating.errors import CompensationError
+from treg_gating.errors import CompensationError, GateFitError
 from treg_gating.gating import axes as quick
 from treg_gating.gating import grids
 from treg_gating.gating.axes import Axis, mask_of
+from treg_gating.gating.bins import bin_events
 from treg_gating.gating.gates import Ellipse, Gate, HalfPlane, Interval, Polygon, Rectangle
+from treg_gating.gating.view import EventView
 from treg_gating.linear_columns import LinearColumns
 from treg_gating.sample import Channel, EventState, Sample, Spillover
 from treg_gating.transforms import Asinh, Linear, Logicle, Transform, least_float32
@@ -154,6 +156,30 @@ def test_values_are_counted_where_they_are(values: dict[str, np.ndarray], transf
     usual = np.abs(found) < float(transform.apply(1e6))
     limit = 1e-3 * np.abs(exact) + 1e-30 if isinstance(transform, Linear) else 3e-4
     assert (np.abs(found - exact) <= limit)[usual].all()
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS, ids=str)
+def test_bins_told_by_a_table_are_those_of_the_values(values: dict[str, np.ndarray], transform: Transform) -> None:
+    axes = {name: Axis(column.__getitem__, transform) for name, column in values.items()}
+    view = EventView.of_axes(N, np.ones(N, bool), axes)
+    usual = np.flatnonzero((abs(values["A"]) < 1e5) & (abs(values["B"]) < 1e5))
+    whole = [] if isinstance(transform, Linear) else [(np.arange(N)[6:], 0.02), (np.arange(N), 5.0)]
+    for rows, width in ((usual, 0.02), (usual, 0.07), *whole):
+        found, expected = view.binned("AB", rows, width), bin_events(view.values("AB", rows), width)
+        np.testing.assert_array_equal(found.points, expected.points)
+        np.testing.assert_array_equal(found.counts, expected.counts)
+    with pytest.raises(GateFitError, match="not measured"):
+        view.binned("AC", usual, 0.02)
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS[1:], ids=str)
+def test_most_cells_are_told_by_a_table(values: dict[str, np.ndarray], transform: Transform) -> None:
+    usual = values["A"][abs(values["A"]) < 1e5]
+    cells = grids._widths_below(transform, 0.02).take(grids.keys_of(usual))
+    assert np.mean(cells == grids.ASK) < 0.05
+    found = grids.widths_below(transform, usual, 0.02)
+    np.testing.assert_array_equal(found, np.floor(grids.from_table(transform, usual, np.float32) / 0.02))
+    assert grids.widths_below(transform, values["A"], 0.02) is None  # some are no number
 
 
 @pytest.mark.parametrize("transform", TRANSFORMS, ids=str)

@@ -12,12 +12,14 @@ import pytest
 from treg_gating.errors import GateFitError
 from treg_gating.gating.bins import Binned, bin_events, bounded, merged, merged_with_cells
 from treg_gating.gating.cohort_mixture import learn_mixture, name_components, position
+from treg_gating.gating.far_side import evened
 from treg_gating.gating.members import Member, stored
 from treg_gating.gating.method import FitContext, Learner
 from treg_gating.gating.methods.aligned_mixture import AlignedMixture
 from treg_gating.gating.mixture import BLOCK, Mixture, expectation, marginal, probability
 from treg_gating.gating.mixture_fit import fit_mixture
 from treg_gating.gating.mixture_placement import place_mixture, place_mixtures
+from treg_gating.gating.stain_strength import middle_of
 
 SIGNS = np.array([1.0, -1.0, 1.0])  # CD25 high, CD127 low, FOXP3 high
 SPREAD = 0.06
@@ -47,6 +49,29 @@ def test_bins_and_cells_are_those_of_a_plain_count(width: float) -> None:
     np.add.at(sums, inverse.ravel(), data.points * data.counts[:, None])
     np.testing.assert_array_equal(few.counts, np.bincount(inverse.ravel(), data.counts))
     np.testing.assert_allclose(few.points, sums / few.counts[:, None])
+
+
+def test_bins_on_a_lattice_are_told_as_without_it() -> None:
+    """Made even, merged, and asked where their middle is; where bins are too many for one, there is none."""
+    rng = np.random.default_rng(7)
+    data = bin_events(rng.normal([0.3, 0.6, 0.25], [0.1, 0.06, 0.05], (20_000, 3)), 0.02)
+    assert data.lattice is not None
+    plain = data.at(data.points)
+    assert plain.lattice is None
+    (even, sides), (expected, others) = evened(data, SIGNS), evened(plain, SIGNS)
+    assert even.lattice is not None
+    np.testing.assert_array_equal(even.points, expected.points)
+    for one, other in zip(sides, others, strict=True):
+        np.testing.assert_array_equal(one.values, other.values)
+    for width in (0.04, 0.07):
+        cells, by_points = merged(even, width), merged(expected, width)
+        np.testing.assert_array_equal(cells.points, by_points.points)
+        np.testing.assert_array_equal(cells.counts, by_points.counts)
+    for axis in range(3):
+        assert middle_of(even, axis) == middle_of(expected, axis)
+    far = bin_events(np.array([[0.0, 0.0], [0.0, 1e4]]), 0.02)
+    assert far.lattice is None
+    np.testing.assert_allclose(far.points, [[0.01, 0.01], [0.01, 1e4 + 0.01]])
 
 
 def test_bins_without_numbers_are_refused() -> None:

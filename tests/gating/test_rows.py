@@ -32,3 +32,16 @@ def test_what_is_not_estimable_has_no_events() -> None:
     assert len(rows) == 0
     with pytest.raises(KeyError):
         rows["none"]
+
+
+def test_every_so_many_th_event_is_one_of_the_tube() -> None:
+    """Of a large population those among every third of the tube's; of a small one every third of its own."""
+    mask = np.random.default_rng(2).random(3_000) < 0.5
+    rows = PopulationRows(3_000, {"root": np.ones(3_000, bool), "half": mask})
+    rows["few"] = np.arange(0, 300, 3)
+    assert rows.every("half", 3).tolist() == [row for row in range(0, 3_000, 3) if mask[row]]
+    assert rows.every("half", 3) is rows.every("half", 3)
+    assert rows.every("half", 2).tolist() == [row for row in range(0, 3_000, 2) if mask[row]]
+    assert rows.every("root", 3).tolist() == list(range(0, 3_000, 3))
+    assert rows.every("half", 1).tolist() == np.flatnonzero(mask).tolist()
+    assert rows.every("few", 3).tolist() == list(range(0, 300, 9))

@@ -14,12 +14,34 @@ from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
 
-__all__ = ["Binned", "bin_events", "bounded", "merged", "merged_with_cells"]
+__all__ = ["Binned", "Lattice", "bin_cells", "bin_events", "bounded", "merged", "merged_with_cells"]
 
 Array = NDArray[np.float64]
 DENSE_BITS = 20  # of numbers whose cells are counted without sorting
 KEY_BITS = 62
+PLACED_BITS = 12  # of places along an axis, which many bins then share
 NARROW = 1 << 30  # distance of a cell from zero that may be numbered in 32 bits
+
+
+@dataclass(frozen=True, eq=False)
+class Lattice:
+    """Where bins stand that share their places on each axis: what is asked of a place is asked once for many bins.
+
+    Parameters
+    ----------
+    places : along each axis, gate units. numbers : of each bin's place, along each axis, shape (n,).
+    """
+
+    places: Sequence[Array]
+    numbers: Sequence[NDArray[np.intp]]
+
+    @property
+    def points(self) -> Array:
+        """The bins, shape (n, d)."""
+        axes = np.empty((len(self.places), len(self.numbers[0])))
+        for axis, places, number in zip(axes, self.places, self.numbers, strict=True):
+            np.take(places, number, out=axis, mode="clip")  # all are within bounds; to raise would take a copy
+        return axes.T
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,17 +54,39 @@ class Binned:
     counts : events per bin, shape (n,).
     width : of the cells whose events stand at their mean, gate units; 0 where the bins are taken for points.
     beside : mean in each bin of a marker that the bins are not made of, shape (n,), or None.
+    lattice : whose points these are, or None.
     """
 
     points: Array
     counts: Array
     width: float = 0.0
     beside: Array | None = None
+    lattice: Lattice | None = None
 
     @property
     def total(self) -> float:
         """Number of events."""
         return float(self.counts.sum())
+
+    def at(self, points: Array) -> Binned:
+        """The same events elsewhere, shape (n, d)."""
+        return Binned(points, self.counts, self.width, self.beside)
+
+    def along(self, axis: int) -> tuple[Array, Array]:
+        """Places on an axis where events are, and how many: of bins that share places, each place once."""
+        if self.lattice is None:
+            return self.points[:, axis], self.counts
+        places, number = self.lattice.places[axis], self.lattice.numbers[axis]
+        counts: Array = np.bincount(number, self.counts, minlength=len(places)).astype(np.float64)
+        return places[counts > 0], counts[counts > 0]
+
+    def cells(self, width: float) -> list[NDArray[Any]]:
+        """Along each axis the whole number of `width` gate units below each bin."""
+        if self.lattice is None:
+            return list(_cells(self.points, width))
+        whole = [np.floor(places / width) for places in self.lattice.places]
+        whole = [below.astype(np.int32) if abs(below).max() < NARROW else below for below in whole]
+        return [below.take(number, mode="clip") for below, number in zip(whole, self.lattice.numbers, strict=True)]
 
 
 def bin_events(events: NDArray[np.floating[Any]], width: float) -> Binned:
@@ -54,7 +98,17 @@ def bin_events(events: NDArray[np.floating[Any]], width: float) -> Binned:
     """
     finite = np.isfinite(events)
     events = events if finite.all() else events[finite.all(axis=1)]
-    keys, lows, bits = _numbered(_cells(events, width))
+    return bin_cells(_cells(events, width), width)
+
+
+def bin_cells(cells: Sequence[NDArray[Any]], width: float) -> Binned:
+    """:func:`bin_events` of events whose cells are known: along each axis the whole number of widths below, shape (n,).
+
+    Raises
+    ------
+    GateFitError : as :func:`bin_events`.
+    """
+    keys, lows, bits = _numbered(cells)
     if sum(bits) <= DENSE_BITS:
         dense = np.bincount(keys)
         unique = np.flatnonzero(dense)
@@ -65,11 +119,17 @@ def bin_events(events: NDArray[np.floating[Any]], width: float) -> Binned:
         np.not_equal(keys[1:], keys[:-1], out=begins[1:])
         first = np.flatnonzero(begins)
         unique, counts = keys[first], np.diff(first, append=len(keys))
-    axes = []
-    for low, some in zip(lows[::-1], bits[::-1], strict=True):
-        axes.append(((unique & ((1 << some) - 1)) + low + 0.5) * width)
+    numbers = []
+    for some in bits[::-1]:
+        numbers.append((unique & ((1 << some) - 1)).astype(np.intp))
         unique = unique >> some
-    return Binned(np.stack(axes[::-1]).T, counts.astype(np.float64))
+    numbers.reverse()
+    if max(bits) > PLACED_BITS:
+        points = np.stack([(number + low + 0.5) * width for number, low in zip(numbers, lows, strict=True)]).T
+        return Binned(points, counts.astype(np.float64))
+    places = [(np.arange(float(1 << some)) + low + 0.5) * width for low, some in zip(lows, bits, strict=True)]
+    lattice = Lattice(places, numbers)
+    return Binned(lattice.points, counts.astype(np.float64), lattice=lattice)
 
 
 def _cells(points: NDArray[np.floating[Any]], width: float) -> list[NDArray[np.floating[Any]]]:
@@ -79,7 +139,7 @@ def _cells(points: NDArray[np.floating[Any]], width: float) -> list[NDArray[np.f
 
 
 def _numbered(
-    cells: Sequence[NDArray[np.floating[Any]]],
+    cells: Sequence[NDArray[Any]],
 ) -> tuple[NDArray[np.signedinteger[Any]], list[int], list[int]]:
     """One number for the cell of each event, from those along each axis; their least, and the bits that an axis has."""
     lows = [int(axis.min()) if len(axis) else 0 for axis in cells]
@@ -94,7 +154,7 @@ def _numbered(
     keys: NDArray[Any] = np.zeros(len(cells[0]), kind)  # half as long numbers are sorted in half the time
     for axis, low, some in zip(cells, lows, bits, strict=True):
         keys <<= some
-        keys += axis.astype(kind)
+        keys += axis.astype(kind, copy=False)
         keys -= low
     return keys, lows, bits
 
@@ -111,7 +171,7 @@ def merged_with_cells(data: Binned, width: float) -> tuple[Binned, NDArray[np.in
     """:func:`merged`, and for each bin, shape (n,), the number of the cell it went into."""
     if not len(data.counts):
         return data, np.zeros(0, np.intp)
-    cell, _, bits = _numbered(_cells(data.points, width))
+    cell, _, bits = _numbered(data.cells(width))
     if sum(bits) <= DENSE_BITS:
         seen = np.zeros(1 << sum(bits), np.bool_)
         seen[cell] = True

@@ -13,15 +13,15 @@ Fails: where most events are of the population sought, so that the mode is not t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
-from treg_gating.gating.bins import Binned
+from treg_gating.gating.bins import Binned, Lattice
 from treg_gating.smoothing import smooth
 
 __all__ = ["FarSide", "evened", "moved"]
@@ -86,12 +86,18 @@ def evened(data: Binned, signs: Array) -> tuple[Binned, tuple[FarSide, ...]]:
     if not len(data.counts):
         msg = "no event has a number on every marker of the mixture"
         raise GateFitError(msg)
-    sides = tuple(FarSide.of(data.points[:, at], data.counts, float(sign)) for at, sign in enumerate(signs))
-    return replace(data, points=moved(data.points, sides)), sides
+    sides = tuple(FarSide.of(*data.along(at), float(sign)) for at, sign in enumerate(signs))
+    if data.lattice is None:
+        return data.at(moved(data.points, sides)), sides
+    lattice = Lattice(_moved(data.lattice.places, sides), data.lattice.numbers)
+    return Binned(lattice.points, data.counts, data.width, data.beside, lattice), sides
 
 
 def moved(points: Array, sides: Sequence[FarSide]) -> Array:
     """Events, shape (n, d), with their first columns moved."""
-    axes = list(np.asarray(points, dtype=np.float64).T)
-    axes[: len(sides)] = [side(axis) for side, axis in zip(sides, axes, strict=False)]
-    return np.stack(axes).T
+    return np.stack(_moved(np.asarray(points, dtype=np.float64).T, sides)).T
+
+
+def _moved(axes: Iterable[Array], sides: Sequence[FarSide]) -> list[Array]:
+    axes = list(axes)
+    return [side(axis) for side, axis in zip(sides, axes, strict=False)] + axes[len(sides) :]

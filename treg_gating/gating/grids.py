@@ -18,7 +18,17 @@ from numpy.typing import NDArray
 from treg_gating.threads import side_by_side
 from treg_gating.transforms import Linear, Transform
 
-__all__ = ["coarse_error", "coarsely", "counted", "from_table", "key_ends", "keys_of", "nearly", "placed"]
+__all__ = [
+    "coarse_error",
+    "coarsely",
+    "counted",
+    "from_table",
+    "key_ends",
+    "keys_of",
+    "nearly",
+    "placed",
+    "widths_below",
+]
 
 Values = NDArray[np.floating[Any]]
 T = TypeVar("T", bound=np.floating[Any])
@@ -29,6 +39,8 @@ BEHIND_KNOT = 16  # bits of a float32 behind those that choose the piece of a ta
 MANY = 1 << 18  # events
 FEW = 20_000  # events; so many are sorted as quickly as they are looked up
 CHUNK = 1 << 14  # events; what is made of them stays in the processor's cache
+ERR = 1e-5  # gate units; more than a value from a table errs, and its cell's edge in single precision
+ASK = np.iinfo(np.int16).min  # in a table of cells: the key alone does not tell
 
 
 def keys_of(values: NDArray[np.float32]) -> NDArray[np.uint32]:
@@ -170,3 +182,29 @@ def _place(values: Values, low: float, high: float, cells: int, step: int, none:
     if not finite.all():
         cell[~finite] = none
     return cell
+
+
+def widths_below(transform: Transform, values: Values, width: float) -> NDArray[np.int16] | None:
+    """Whole number of `width` gate units below each value, as :func:`from_table` gives it: mostly told by its key.
+
+    None where that cannot be told of all, or has no such number.
+    """
+    if isinstance(transform, Linear) or values.dtype != np.float32:
+        return None
+    cells = _widths_below(transform, width).take(keys_of(values), mode="clip")
+    ask = np.flatnonzero(cells == ASK)
+    exactly = np.floor(from_table(transform, values.take(ask), np.float32) / width)
+    if not (np.abs(exactly) < -int(ASK)).all():  # some are no number, too
+        return None
+    cells[ask] = exactly
+    return cells
+
+
+@lru_cache(maxsize=16)
+def _widths_below(transform: Transform, width: float) -> NDArray[np.int16]:
+    ends = key_ends(transform)
+    others = np.append(ends[1:], np.nan)
+    with np.errstate(invalid="ignore"):
+        below = np.floor((np.minimum(ends, others) - ERR) / width)
+        known = (below == np.floor((np.maximum(ends, others) + ERR) / width)) & (np.abs(below) < -int(ASK))
+    return np.where(known, below, ASK).astype(np.int16)

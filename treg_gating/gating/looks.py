@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from treg_gating.gating.bins import Binned
 from treg_gating.gating.method import Counted
 from treg_gating.gating.rows import Indices, PopulationRows
 from treg_gating.gating.view import EventView
@@ -58,6 +59,10 @@ class PopulationLooks:
         if self.parent == self.name or self.populations.count(self.parent) is None:
             return self.fetch(names)
         return self.view.values(names, self.rows[self.populations.mask(self.parent)[self.rows]])
+
+    def binned(self, names: Sequence[str], width: float) -> Binned:
+        """As :meth:`treg_gating.gating.method.FitContext.binned`."""
+        return self.view.binned(names, self.rows, width)
 
     def counted(self, name: str, step: int) -> Counted:
         """As :meth:`treg_gating.gating.method.FitContext.counted`."""

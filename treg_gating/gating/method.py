@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError, InputError
+from treg_gating.gating.bins import Binned, bin_events
 from treg_gating.gating.gates import Gate
 
 __all__ = [
@@ -45,6 +46,9 @@ class Looks(Protocol):
 
     def counted(self, name: str, step: int) -> Counted:
         """As :meth:`FitContext.counted`."""
+
+    def binned(self, names: Sequence[str], width: float) -> Binned:
+        """As :meth:`FitContext.binned`."""
 
     def measures(self, name: str) -> bool:
         """As :meth:`FitContext.measures`."""
@@ -122,6 +126,15 @@ class FitContext:
         values = np.sort(self.fetch((name,))[::step, 0].astype(np.float64))
         values = values[np.isfinite(values)]
         return values, np.ones(len(values), np.int64)
+
+    def binned(self, names: Sequence[str], width: float) -> Binned:
+        """Sparse histogram of the events that are finite on all these dimensions, in bins of `width` gate units.
+
+        Raises
+        ------
+        GateFitError : a dimension is not measured; or as :func:`treg_gating.gating.bins.bin_events`.
+        """
+        return bin_events(self.fetch(names), width) if self.looks is None else self.looks.binned(names, width)
 
     def measures(self, name: str) -> bool:
         """Whether the tube has this dimension."""

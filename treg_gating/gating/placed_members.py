@@ -91,7 +91,7 @@ def place_members(
     even, sides = evened(binned, signs)
     coarse, cell = merged_with_cells(even, width)
     stretch = _stretch(members, coarse, even, len(signs) - 1, reach)
-    even, coarse = (replace(these, points=stretch(these.points)) for these in (even, coarse))
+    even, coarse = (these.at(stretch(these.points)) for these in (even, coarse))
 
     placed = place_mixtures(
         [one.mixture for one in members], coarse, loose=loose, stiffness=stiffness, iterations=STEPS,

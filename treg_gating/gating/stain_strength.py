@@ -71,9 +71,9 @@ def middle_of(data: Binned, axis: int) -> float:
 
     Of the finest bins there are: in wide ones it depends on where their edges lie in the bulk.
     """
-    places = data.points[:, axis]
+    places, events = data.along(axis)
     first = float(places.min())
-    counts = np.bincount(((places - first) / STEP + 0.5).astype(np.intp), data.counts)
+    counts = np.bincount(((places - first) / STEP + 0.5).astype(np.intp), events)
     filled = np.flatnonzero(counts)
     upto = np.cumsum(counts[filled]) - counts[filled] / 2
     return float(np.interp(data.total / 2, upto, first + STEP * filled))

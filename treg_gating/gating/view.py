@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
 from treg_gating.gating.axes import Axis, mask_of, undecided
+from treg_gating.gating.bins import Binned, bin_cells, bin_events
 from treg_gating.gating.gates import Gate
-from treg_gating.gating.grids import counted, placed
+from treg_gating.gating.grids import counted, placed, widths_below
 from treg_gating.gating.method import Counted
 from treg_gating.gating.rows import Indices, first_events
 from treg_gating.threads import side_by_side
@@ -80,12 +81,31 @@ class EventView:
 
     def values(self, dims: Sequence[str], rows: Indices) -> NDArray[np.floating[Any]]:
         """Shape (len(rows), len(dims)); GateFitError where a dimension is not measured."""
+        self._check(dims)
+        columns = side_by_side(partial(self._near, rows=rows), dims)
+        return columns[0][:, None] if len(columns) == 1 else np.stack(columns).T  # columns lie together in memory
+
+    def binned(self, dims: Sequence[str], rows: Indices, width: float) -> Binned:
+        """What :func:`treg_gating.gating.bins.bin_events` makes of :meth:`values`, mostly told by a table.
+
+        Raises
+        ------
+        GateFitError : a dimension is not measured; or as there.
+        """
+        self._check(dims)
+        cells = side_by_side(partial(self._widths_below, rows=rows, width=width), dims)
+        told = [axis for axis in cells if axis is not None]
+        return bin_cells(told, width) if len(told) == len(dims) else bin_events(self.values(dims, rows), width)
+
+    def _widths_below(self, name: str, rows: Indices, width: float) -> NDArray[np.int16] | None:
+        axis = self._axes.get(name)
+        return None if axis is None else widths_below(axis.transform, axis.linear(rows), width)
+
+    def _check(self, dims: Sequence[str]) -> None:
         for name in dims:
             if name not in self.measured:
                 msg = f"{name} is not measured in this tube"
                 raise GateFitError(msg)
-        columns = side_by_side(partial(self._near, rows=rows), dims)
-        return columns[0][:, None] if len(columns) == 1 else np.stack(columns).T  # columns lie together in memory
 
     def _near(self, name: str, rows: Indices) -> NDArray[np.floating[Any]]:
         return self._axes[name].near(rows) if name in self._axes else self._column(name, rows)

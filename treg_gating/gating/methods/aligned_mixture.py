@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
-from treg_gating.gating.bins import Binned, bin_events, bounded, merged
+from treg_gating.gating.bins import Binned, bounded, merged
 from treg_gating.gating.boundary import balanced_line, balanced_threshold, best_boundary, generous_line
 from treg_gating.gating.cohort_mixture import Learnt, learn_mixture
 from treg_gating.gating.dim_marker import in_deviations
@@ -115,7 +115,7 @@ class AlignedMixture:
     def _collected(self, context: FitContext, columns: Sequence[str]) -> Binned:
         """The tube's events in bins, with the dim marker's mean beside them where there is one."""
         if not self.dim or not context.measures(self.dim):
-            return bin_events(context.fetch(columns), self.bin)
+            return context.binned(columns, self.bin)
         events = context.fetch((*columns, self.dim)).astype(np.float64)
         events = events[np.isfinite(events).all(axis=1)]
         centres = (np.floor(events[:, :-1] / self.bin) + 0.5) * self.bin
@@ -207,7 +207,7 @@ class AlignedMixture:
     def _place(self, context: FitContext, model: Mapping[str, Any]) -> PlacedMembers:
         measured = self._measured(context)
         columns = tuple(name for name in model["columns"] if name in measured)
-        binned = bin_events(context.fetch(columns), self.bin)
+        binned = context.binned(columns, self.bin)
         if binned.total < self.minimum:
             msg = f"{binned.total:.0f} events; at least {self.minimum} are needed to place the mixture"
             raise GateFitError(msg)

@@ -37,7 +37,7 @@ class MixtureEllipse:
 
     Source: mixture-model clustering of scatter as in flowClust (Lo et al., Cytometry A 2008); back-gating from a
     lineage marker is what a cytometrist does by hand. Of a large tube every second, third, … event is looked at,
-    100,000 at least.
+    some 100,000 at least.
     Fails: seed marker without a bright population; scatter in which the target is not a cloud of its own.
     """
 

@@ -31,7 +31,7 @@ class SingletBand:
     Doublets have twice the area at little more height. The line height = b₀ + b₁·area is fitted by iteratively
     reweighted least squares with Huber weights on residuals relative to the area (the spread of singlets grows
     with their size); the band keeps `level` of a normal distribution of the robust residual spread. Of a large tube
-    every second, third, … event is looked at, 100,000 at least.
+    every second, third, … event is looked at, some 100,000 at least.
 
     Source: Huber (Ann Math Stat 1964) for the weights; the gate is flowStats' singletGate idea with relative residuals.
     Fails: a tube in which most events are doublets; a height channel that is cut off at the top.
