@@ -216,6 +216,31 @@ def test_a_negative_peak_on_the_digitisers_floor_is_told():
     assert "PE-A" in flags[0].text
 
 
+def test_a_detector_that_gives_one_value_goes_to_review():
+    sample = _tube(2_000)
+    events = sample.events.copy()
+    events[:, 2] = 130.0
+    events[:5, 2] = 4_000.0
+    (flag,) = assess(Sample(events, CHANNELS), USED).flags
+    assert (flag.code, flag.level) == ("DETECTOR_DEAD", FlagLevel.REVIEW)
+    assert "PE-A (99.8 %)" in flag.text
+
+
+def test_numbers_beyond_single_precision_are_no_errors():
+    """In a float64 file on a channel that no gate uses, and in a range that float32 cannot hold."""
+    sample = _tube(20_000)
+    expected = assess(sample, USED)
+    events = np.column_stack([sample.events.astype(np.float64), np.ones(20_000)])
+    events[7, 4] = 1e300
+    channels = (*CHANNELS[:2], replace(CHANNELS[2], range=1e200), CHANNELS[3], Channel("APC-A"))
+    for dtype in (np.float32, np.float64):
+        with np.errstate(over="ignore"):
+            cast = events.astype(dtype)
+        report = assess(Sample(cast, channels), USED)
+        assert (report.kept == expected.kept).all()
+        assert report.flags == expected.flags
+
+
 def test_timeline_is_small_and_of_one_length():
     timeline = assess(_tube(50_000), USED).timeline
     n = len(timeline["rate"])

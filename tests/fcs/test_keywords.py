@@ -115,6 +115,14 @@ def test_refused_keywords(
     assert (caught.value.code, caught.value.where) == (code, where)
 
 
+def test_whole_numbers_may_be_padded_with_many_zeros(read: Read, build: Build, floats: np.ndarray) -> None:
+    """As offsets of twenty digits and more are, whatever they need."""
+    sample = read(build(floats, TOT=f"{len(floats):025d}"))
+    np.testing.assert_array_equal(sample.events, read(build(floats)).events)
+    with pytest.raises(FCSError, match="not a whole number"):
+        read(build(floats, TOT="1" * 19))
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [

@@ -12,7 +12,7 @@ from treg_gating.sample import SampleWarning
 
 __all__ = ["Inspection", "shown"]
 
-_INTEGER = re.compile(r"\+?[0-9]{1,18}")
+_INTEGER = re.compile(r"\+?0*[0-9]{1,18}")  # some software pads with zeros to twenty digits and more
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
 

@@ -24,6 +24,7 @@ FAIL_MARGIN_PCT = 5.0
 REVIEW_TIME_PCT = 20.0
 FAIL_TIME_PCT = 50.0
 NOTE_FLOOR_PCT = 5.0
+DEAD_PCT = 99.0  # of the events at the lowest value: the detector measured nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,11 +95,18 @@ def _margin_flags(margin: float) -> list[Flag]:
 
 
 def _floor_flags(sample: Sample, ends: Mapping[str, tuple[float, float]]) -> list[Flag]:
-    """A digitiser that cuts a negative peak off hides its spread from every gate set on it."""
+    """A digitiser that cuts a negative peak off hides its spread from every gate set on it; a dead one hides all."""
     light = [channel.name for channel in sample.channels if not channel.is_scatter and channel.name in ends]
-    cut = [f"{name} {ends[name][0]:.1f} %" for name in light if ends[name][0] > NOTE_FLOOR_PCT]
-    text = f"events pile up at the lowest value of {', '.join(cut)} (limit {NOTE_FLOOR_PCT:g} %)"
-    return [Flag("DIGITISER_FLOOR", FlagLevel.NOTE, text)] if cut else []
+    flags = []
+    if dead := [f"{name} ({ends[name][0]:.1f} %)" for name in light if ends[name][0] > DEAD_PCT]:
+        text = (
+            f"nearly all events have one and the same value on {', '.join(dead)} (limit {DEAD_PCT:g} %): not measured"
+        )
+        flags.append(Flag("DETECTOR_DEAD", FlagLevel.REVIEW, text))
+    if cut := [f"{name} {ends[name][0]:.1f} %" for name in light if NOTE_FLOOR_PCT < ends[name][0] <= DEAD_PCT]:
+        text = f"events pile up at the lowest value of {', '.join(cut)} (limit {NOTE_FLOOR_PCT:g} %)"
+        flags.append(Flag("DIGITISER_FLOOR", FlagLevel.NOTE, text))
+    return flags
 
 
 def _time_flags(time: TimeQuality, removed: float | None) -> list[Flag]:

@@ -27,7 +27,7 @@ def raw_ranges(sample: Sample, channels: Sequence[str]) -> dict[str, tuple[float
     return {
         channel.name: (
             _SMALLEST if channel.is_scatter else -_LARGEST,
-            _LARGEST if channel.range is None else channel.range - 1,
+            _LARGEST if channel.range is None else min(channel.range - 1, _LARGEST),
         )
         for channel in sample.channels
         if channel.name in channels and not channel.is_time

@@ -67,12 +67,13 @@ def levels_of(events: NDArray[np.floating[Any]], columns: Sequence[int], rows: R
     levels = np.empty((len(columns), len(rows)), np.uint16)
     for first in range(0, len(rows), _CHUNK):  # a file's events lie one by one: each is met once
         part = slice(first, first + _CHUNK)
-        if events.flags.c_contiguous:
-            halves = np.asarray(events.take(rows[part], axis=0), np.float32).view(np.uint16)[:, _UPPER::2].T
-            chosen = [halves[column] for column in columns]
-        else:
-            here = (events[:, column].take(rows[part]).astype(np.float32) for column in columns)
-            chosen = [values.view(np.uint16)[_UPPER::2] for values in here]
+        with np.errstate(over="ignore"):  # what single precision does not hold becomes infinite, and tells nothing
+            if events.flags.c_contiguous:
+                halves = np.asarray(events.take(rows[part], axis=0), np.float32).view(np.uint16)[:, _UPPER::2].T
+                chosen = [halves[column] for column in columns]
+            else:
+                here = (events[:, column].take(rows[part]).astype(np.float32) for column in columns)
+                chosen = [values.view(np.uint16)[_UPPER::2] for values in here]
         for row, values in enumerate(chosen):
             levels[row, part] = values
     levels >>= _SHIFT - 16
