@@ -15,7 +15,7 @@ import pytest
 from treg_gating.compensation import compensate
 from treg_gating.errors import CompensationError, FCSError, PanelError, TregGatingError
 from treg_gating.fcs import read_fcs, write_fcs
-from treg_gating.fcs.data import Data
+from treg_gating.fcs.segment import Data
 from treg_gating.flags import FlagLevel
 from treg_gating.gating.consensus import CohortGates
 from treg_gating.gating.gates import Gate, gate_to_dict

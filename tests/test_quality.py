@@ -195,7 +195,7 @@ def test_margins_are_those_of_every_event_looked_at_by_itself(order):
     events[rng.integers(0, len(events), 25), 0] = -3.0
     sample = Sample(events, CHANNELS)
     ranges = raw_ranges(sample, USED)
-    kept, ends = look_at_ends(sample, ranges)
+    kept, ends = look_at_ends(sample, sample.events, ranges)
     expected = np.ones(len(events), bool)
     for name, (low, high) in ranges.items():
         values = sample.column(name)

@@ -242,22 +242,17 @@ def prepare(
             # Fits and medians need all events of all dyes; gates, their intervals and pictures take from these columns.
             measured = [ch.name for marker, ch in looked_at.items() if marker not in raw and ch.name not in dyes]
             made = WholeColumns(known, Unmixing(known, spillover, dyes), list(dict.fromkeys(measured)))
-        sample = opened.read(
-            digest=digest,
-            checksum=True,
-            judged=judged,
-            passing=made,
-            keep=not again or bool(raw),
-        )
-    quality = quality or assess(sample, used)
+        if made is None or raw:
+            sample, events = opened.read(digest=digest, checksum=True, judged=judged, passing=made), None
+        else:
+            sample, events = opened.pass_on(made, digest=digest, checksum=True, judged=judged and again)
+    quality = quality or assess(sample, used, events)
     as_measured, compensated = LinearColumns(sample, None), LinearColumns(sample, spillover, dyes, made)
     axes = {
         marker: axis_of(as_measured if marker in raw else compensated, channel.name, template.transforms[marker])
         for marker, channel in looked_at.items()
     }
     view = EventView.of_axes(sample.n_events, quality.kept, axes)
-    if made is not None and not raw:
-        sample = sample.without_events()
     stains = {
         marker: axis.linear
         for marker, axis in axes.items()

@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from treg_gating.errors import CompensationError
 
-__all__ = ["Channel", "EventState", "Sample", "SampleWarning", "Spillover", "absent_events"]
+__all__ = ["Channel", "EventState", "Sample", "SampleWarning", "Spillover", "StoredEvents", "absent_events"]
 
 MAX_CONDITION = 1e4
 MAX_OFF_DIAGONAL = 5.0
@@ -234,6 +234,26 @@ class Sample:
     def with_warnings(self, *warnings: SampleWarning) -> Sample:
         """The same sample with more warnings."""
         return replace(self, warnings=self.warnings + warnings)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredEvents:
+    """Raw events of a tube for those who know what they look at: not every column is on a linear scale.
+
+    Parameters
+    ----------
+    values : shape (n_events, n_channels); columns that nobody was to look at may be as they are stored, mostly Time.
+    seconds : Time, shape (n_events,); None where there is none.
+    """
+
+    values: NDArray[np.floating[Any]]
+    seconds: NDArray[np.floating[Any]] | None
+
+    @classmethod
+    def of(cls, sample: Sample) -> StoredEvents:
+        """All of a sample's, which are on a linear scale."""
+        clock = next((i for i, channel in enumerate(sample.channels) if channel.is_time), None)
+        return cls(sample.events, None if clock is None else np.ascontiguousarray(sample.events[:, clock]))
 
 
 def absent_events(shape: tuple[int, ...], kind: DTypeLike = np.float32) -> NDArray[np.floating[Any]]:

@@ -59,7 +59,7 @@ def test_packed_bits(read: Read, pack: Build, stored: np.ndarray, bits: list[int
 def test_packed_bits_across_chunks(
     read: Read, pack: Build, stored: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", 64)
+    monkeypatch.setattr("treg_gating.fcs.segment.CHUNK_BYTES", 64)
     np.testing.assert_array_equal(read(pack(stored, [10, 12, 17], TIMESTEP="1")).events, stored)
 
 
@@ -132,7 +132,7 @@ def test_marks_above_the_range_are_masked(
     read: Read, pack: Build, stored: np.ndarray, kind: str, channels: list[str] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As Beckman Coulter's list mode files have them."""
-    monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", 400)
+    monkeypatch.setattr("treg_gating.fcs.segment.CHUNK_BYTES", 400)
     marks = np.broadcast_to([1, 2, 3], stored.shape).astype(np.int64)
     if kind == "alternating label":
         marks = marks + 2048 * (np.arange(100)[:, np.newaxis] % 2)

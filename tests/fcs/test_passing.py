@@ -16,8 +16,8 @@ from tests.fcs.conftest import NAMES
 from tests.fcs.test_values import Build
 from treg_gating import FCSError
 from treg_gating.fcs import open_fcs, read_fcs, read_header
-from treg_gating.fcs.data import Data
 from treg_gating.fcs.inspection import Inspection
+from treg_gating.fcs.segment import Data
 
 N = 8000
 
@@ -37,7 +37,7 @@ class Collected:
 
 @pytest.fixture(params=[4000, 1 << 20], ids=["many chunks", "one chunk"])
 def _chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", request.param)
+    monkeypatch.setattr("treg_gating.fcs.segment.CHUNK_BYTES", request.param)
 
 
 @pytest.fixture(params=[0, 1 << 30], ids=["hash beside", "hash at once"])
@@ -63,7 +63,10 @@ def test_events_pass_once_each_and_as_they_are(
     path.write_bytes(raw)
     passing = Collected(NAMES, (N, len(NAMES)))
     with open_fcs(path) as file:
-        sample = file.read(digest=False, checksum=checksum, judged=judged, passing=passing, keep=keep)
+        if keep:
+            sample = file.read(digest=False, checksum=checksum, judged=judged, passing=passing)
+        else:
+            sample, _ = file.pass_on(passing, digest=False, checksum=checksum, judged=judged)
     whole = read_fcs(path)
     assert (passing.times == 1).all()
     np.testing.assert_array_equal(passing.events, whole.events)
@@ -82,8 +85,37 @@ def test_what_nobody_looks_at_need_not_be_scaled(tmp_path: Path, raw: bytes) -> 
     path.write_bytes(raw)
     passing = Collected(NAMES[:3], (N, len(NAMES)))
     with open_fcs(path) as file:
-        file.read(judged=True, passing=passing, keep=False)
+        _, nothing = file.pass_on(passing, judged=True)
     np.testing.assert_array_equal(passing.events[:, :3], read_fcs(path).events[:, :3])
+    assert nothing is None
+
+
+@pytest.mark.usefixtures("_chunks", "_hash")
+@pytest.mark.parametrize("looked_at", [NAMES, NAMES[:3], NAMES[1:2]], ids=["all", "without Time", "without gain"])
+@pytest.mark.parametrize("how", [{}, {"TIMESTEP": "1"}, {"BYTEORD": "4,3,2,1"}], ids=["scaled", "seconds", "columns"])
+def test_events_are_kept_as_they_passed_and_time_in_seconds_apart(
+    tmp_path: Path, build: Build, rng: np.random.Generator, looked_at: tuple[str, ...], how: dict[str, str]
+) -> None:
+    events = rng.lognormal(6, 1, (N, len(NAMES))).astype("f4")
+    events[:, -1] = np.arange(N) // 3
+    path = tmp_path / "x.fcs"
+    path.write_bytes(build(events, P3G="2", **{"TIMESTEP": ".013", **how}))
+    whole = read_fcs(path)
+    passing = Collected(looked_at, (N, len(NAMES)))
+    with open_fcs(path) as file:
+        sample, stored = file.pass_on(passing)
+    assert np.isnan(sample.events).all(), "no sample holds values that are not what they look like"
+    assert sample.sha256 == whole.sha256
+    assert stored is not None
+    assert stored.seconds is not None
+    np.testing.assert_array_equal(stored.seconds, whole.column("Time"))
+    assert stored.values.dtype == stored.seconds.dtype == whole.events.dtype
+    at = [NAMES.index(name) for name in looked_at]
+    np.testing.assert_array_equal(stored.values[:, at], whole.events[:, at])
+    np.testing.assert_array_equal(passing.events[:, at], whole.events[:, at])
+    clock, native = NAMES.index("Time"), "BYTEORD" not in how
+    in_place = whole.events[:, clock] if clock in at or not native else events[:, clock]
+    np.testing.assert_array_equal(stored.values[:, clock], in_place)
 
 
 @pytest.mark.usefixtures("_chunks")
@@ -140,7 +172,7 @@ def test_what_is_known_before_the_events(tmp_path: Path, raw: bytes) -> None:
 def test_an_error_of_who_looks_ends_the_reading(
     tmp_path: Path, raw: bytes, monkeypatch: pytest.MonkeyPatch, judged: bool
 ) -> None:
-    monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", 4000)
+    monkeypatch.setattr("treg_gating.fcs.segment.CHUNK_BYTES", 4000)
     monkeypatch.setattr("treg_gating.fcs.digest.ALONE", 0)
     path = tmp_path / "x.fcs"
     path.write_bytes(raw)
@@ -155,7 +187,7 @@ def test_an_error_of_who_looks_ends_the_reading(
 
     monkeypatch.setattr(Data, "fill", slow)
     with open_fcs(path) as file, pytest.raises(ValueError, match="broadcast"):
-        file.read(judged=judged, passing=passing, keep=False)
+        file.pass_on(passing, judged=judged)
     assert reading == [0], "nobody reads on"
 
 
@@ -167,7 +199,7 @@ def test_a_file_that_becomes_shorter_is_refused_by_whoever_reads_it(
     tmp_path: Path, raw: bytes, monkeypatch: pytest.MonkeyPatch, judged: bool, beside: bool, ahead: int
 ) -> None:
     monkeypatch.setattr("treg_gating.fcs.data.AHEAD_BYTES", ahead)
-    monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", 4000)
+    monkeypatch.setattr("treg_gating.fcs.segment.CHUNK_BYTES", 4000)
     monkeypatch.setattr("treg_gating.fcs.digest.ALONE", 0 if beside else 1 << 30)
     path, fill, readers = tmp_path / "x.fcs", Data.fill, set()
     path.write_bytes(raw)
@@ -180,5 +212,5 @@ def test_a_file_that_becomes_shorter_is_refused_by_whoever_reads_it(
 
     monkeypatch.setattr(Data, "fill", cut)
     with open_fcs(path) as file, pytest.raises(FCSError, match="E_CHANGED"):
-        file.read(judged=judged, passing=Collected(NAMES, (N, len(NAMES))), keep=False)
+        file.pass_on(Collected(NAMES, (N, len(NAMES))), judged=judged)
     assert readers == {not (beside and (judged or ahead))}

@@ -74,7 +74,7 @@ def test_a_repeat_is_refused_however_time_goes(
     backwards: bool,
     digest: bool,
 ) -> None:
-    monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", 4000)
+    monkeypatch.setattr("treg_gating.fcs.segment.CHUNK_BYTES", 4000)
     events = ticking(rng, 8000, shared)
     if backwards:
         events[4000:, -1] -= 1000

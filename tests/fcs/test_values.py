@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from treg_gating import FCSError, Sample
-from treg_gating.fcs.data import Data
 from treg_gating.fcs.inspection import Inspection
 from treg_gating.fcs.plausibility import longest_zero_run, run_limit
 from treg_gating.fcs.repeats import Repeats, are_neighbours, fingerprints, telling_words
+from treg_gating.fcs.segment import Data
 
 Build, Read = Callable[..., bytes], Callable[..., Sample]
 
@@ -37,7 +37,7 @@ def codes(sample: Sample) -> set[str]:
 )
 def _chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param:
-        monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", request.param)
+        monkeypatch.setattr("treg_gating.fcs.segment.CHUNK_BYTES", request.param)
 
 
 @pytest.mark.usefixtures("_chunks")
@@ -276,7 +276,7 @@ def test_scaled_in_its_place_as_by_hand(
     names: tuple[str, ...],
 ) -> None:
     """Time and gain, with the hash and without, whatever words the fingerprint is made of."""
-    monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", 1 << 18)
+    monkeypatch.setattr("treg_gating.fcs.segment.CHUNK_BYTES", 1 << 18)
     n = 80_000  # several chunks, and a thread for the hash
     events = rng.lognormal(6, 1, (n, len(names))).astype("f4")
     events[:, names.index("Time")] = np.arange(n) if ticks == "apart" else np.arange(n) // 30
@@ -296,7 +296,7 @@ def test_bytes_that_were_judged_are_read_as_before_and_not_warned_of(
     read: Read, build: Build, floats: np.ndarray, monkeypatch: pytest.MonkeyPatch, thread: bool
 ) -> None:
     """The checksum is of the file although Time is scaled in its place; the header is looked at all the same."""
-    monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", 400)
+    monkeypatch.setattr("treg_gating.fcs.segment.CHUNK_BYTES", 400)
     monkeypatch.setattr("treg_gating.fcs.digest.ALONE", 0 if thread else 1 << 30)
     floats[50:100, -1] = floats[:50, -1]
     raw = build(floats, tail=b"rubbish, rubbish")
@@ -345,7 +345,7 @@ def test_floats_stay_as_stored_a_choice_of_them_is_columns_and_both_are_read_onl
 def test_columns_of_a_large_file_whether_in_threads_or_beside_the_hash(
     read: Read, build: Build, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, digest: bool, order: str
 ) -> None:
-    monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", 4000)
+    monkeypatch.setattr("treg_gating.fcs.segment.CHUNK_BYTES", 4000)
     monkeypatch.setattr("treg_gating.fcs.digest.ALONE", 0)
     events = rng.lognormal(6, 1, (20_011, 5)).astype("f4")
     events[:, 4] = np.arange(len(events))
@@ -364,7 +364,7 @@ def test_time_that_tells_events_apart_is_looked_at_like_any_other(
     read: Read, build: Build, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, clock: int
 ) -> None:
     """It is taken from the fingerprints then, whatever the threads."""
-    monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", 4000)
+    monkeypatch.setattr("treg_gating.fcs.segment.CHUNK_BYTES", 4000)
     names = ("FSC-A", "FL1-A", "FL2-A", "FL3-A")
     names = (*names[:clock], "Time", *names[clock:])
     events = rng.lognormal(6, 1, (20_000, 5)).astype("f4")
@@ -385,7 +385,7 @@ def test_time_that_tells_events_apart_is_looked_at_like_any_other(
 def test_an_error_in_a_thread_ends_the_other_and_is_told(
     read: Read, build: Build, floats: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", 320)
+    monkeypatch.setattr("treg_gating.fcs.segment.CHUNK_BYTES", 320)
     monkeypatch.setattr("treg_gating.threads.THREADS", 2)
     read(build(floats), digest=False)  # the second thread is kept
     taken = []
@@ -406,7 +406,7 @@ def test_an_error_in_a_thread_ends_the_other_and_is_told(
 def test_a_kept_error_keeps_no_thread(
     read: Read, build: Build, floats: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", 320)
+    monkeypatch.setattr("treg_gating.fcs.segment.CHUNK_BYTES", 320)
     before = threading.active_count()
     floats[40:80] = 0
     with pytest.raises(FCSError, match="E_ZERO_RUN") as caught:
@@ -418,7 +418,7 @@ def test_a_kept_error_keeps_no_thread(
 def test_the_hash_beside_is_that_of_the_file_although_time_is_scaled_in_its_place(
     read: Read, build: Build, floats: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("treg_gating.fcs.data.CHUNK_BYTES", 400)
+    monkeypatch.setattr("treg_gating.fcs.segment.CHUNK_BYTES", 400)
     monkeypatch.setattr("treg_gating.fcs.digest.ALONE", 0)
     raw = build(floats, tail=b"00000000" + b"\0" * 5000)
     sample = read(raw)

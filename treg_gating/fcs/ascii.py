@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.fcs.data import Data, Passing, decode_events
+from treg_gating.fcs.data import decode_events
 from treg_gating.fcs.decoder import Decoder
 from treg_gating.fcs.digest import Digest
 from treg_gating.fcs.inspection import Inspection, shown
 from treg_gating.fcs.layout import Layout
 from treg_gating.fcs.parameters import FREE, Parameter
+from treg_gating.fcs.segment import Data, Passing
 from treg_gating.fcs.source import Source
 
 __all__ = ["decode_text", "text_bits"]
@@ -60,8 +61,14 @@ class _Numbers(Data):
 
 
 def decode_text(
-    data: Data, wanted: Sequence[int], digest: Digest, inspection: Inspection, passing: Passing | None = None
-) -> Array:
+    data: Data,
+    wanted: Sequence[int],
+    digest: Digest,
+    inspection: Inspection,
+    *,
+    passing: Passing | None = None,
+    linear: bool = True,
+) -> tuple[Array, Array | None]:
     """Read DATA that is text, check it, scale it; as :func:`treg_gating.fcs.data.decode_events`.
 
     Raises
@@ -80,7 +87,7 @@ def decode_text(
     integers = tuple(replace(parameter, kind="I", bits=_BITS) for parameter in parameters)
     layout = replace(data.layout, event_bits=_BITS * len(integers))
     there = _Numbers(data.source, 0, layout, Decoder(integers, "<"), data.step, numbers.astype("<u8"))
-    return decode_events(there, wanted, Digest(0, sha=False), inspection, passing=passing)
+    return decode_events(there, wanted, Digest(0, sha=False), inspection, passing=passing, linear=linear)
 
 
 def _whole(source: Source, begin: int, layout: Layout, inspection: Inspection) -> bytes:

@@ -6,16 +6,22 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
 
 from treg_gating.fcs.ascii import decode_text
-from treg_gating.fcs.data import Data, Passing, decode_events
+from treg_gating.fcs.data import decode_events
 from treg_gating.fcs.decoder import Decoder
 from treg_gating.fcs.description import Description, describe
 from treg_gating.fcs.digest import Digest
 from treg_gating.fcs.inspection import Inspection, shown
 from treg_gating.fcs.layout import CRC_BYTES
+from treg_gating.fcs.segment import Data, Passing
 from treg_gating.fcs.source import DEFAULT_MAX_BYTES, Source, open_source
-from treg_gating.sample import Channel, EventState, Sample, SampleWarning, Spillover, absent_events
+from treg_gating.sample import Channel, EventState, Sample, SampleWarning, Spillover, StoredEvents, absent_events
+
+Array = NDArray[Any]
 
 __all__ = ["FCSFile", "FCSHeader", "open_fcs", "read_fcs", "read_header"]
 
@@ -157,11 +163,8 @@ class FCSFile:
     @property
     def sample(self) -> Sample:
         """The sample without its events, as :meth:`treg_gating.sample.Sample.without_events` has it, nor its hash."""
-        found = self._found
-        return Sample(
-            absent_events((found.layout.n_events, len(found.channels))), found.channels, found.state, found.spillover,
-            found.keywords, self._inspection.warnings, self._inspection.path, version=found.header.version,
-        )  # fmt: skip
+        wanted = range(len(self._found.channels))
+        return self._sample(absent_events((self._found.layout.n_events, len(wanted))), wanted)
 
     def read(
         self,
@@ -171,7 +174,6 @@ class FCSFile:
         checksum: bool = False,
         judged: bool = False,
         passing: Passing | None = None,
-        keep: bool = True,
     ) -> Sample:
         """Read the events, check and scale them; once.
 
@@ -179,14 +181,51 @@ class FCSFile:
         ----------
         channels, digest, checksum, judged : as :func:`read_fcs`.
         passing : is handed the events while they pass, checked and on a linear scale.
-        keep : False where nothing but what passes is wanted: the sample is then one without events.
 
         Raises
         ------
         FCSError, OSError : as :func:`read_fcs`; what `passing` raises.
         """
+        wanted = _wanted(self._found.channels, channels, self._inspection)
+        check, events, _ = self._read(wanted, passing, digest=digest, checksum=checksum, judged=judged)
+        return self._sample(events, wanted, check)
+
+    def pass_on(
+        self, passing: Passing, *, digest: bool = True, checksum: bool = False, judged: bool = False
+    ) -> tuple[Sample, StoredEvents | None]:
+        """Hand the events on while they are read and checked, for those who need little else of them; once.
+
+        Parameters
+        ----------
+        passing : is handed them, the channels that it looks at on a linear scale.
+        digest, checksum, judged : as :func:`read_fcs`.
+
+        Returns
+        -------
+        The sample without its events; and these, the channels that `passing` looked at on a linear scale and Time in
+        seconds apart, unless they were `judged` before: then nothing of them is kept.
+
+        Raises
+        ------
+        FCSError, OSError : as :func:`read_fcs`; what `passing` raises.
+        """
+        wanted, how = range(len(self._found.channels)), {"digest": digest, "checksum": checksum, "judged": judged}
+        check, events, seconds = self._read(wanted, passing, **how, linear=False)
+        sample = self._sample(absent_events(events.shape, events.dtype), wanted, check)
+        return sample, None if judged else StoredEvents(events, seconds)
+
+    def _read(
+        self,
+        wanted: Sequence[int],
+        passing: Passing | None,
+        *,
+        digest: bool,
+        checksum: bool,
+        judged: bool,
+        linear: bool = True,
+    ) -> tuple[Digest, Array, Array | None]:
+        """The hash of the bytes, the events, and Time where :func:`decode_events` gives it apart."""
         source, found, inspection = self._source, self._found, self._inspection
-        wanted = _wanted(found.channels, channels, inspection)
         stated = _stated_crc(source, found, inspection)
         begin, end = found.origin + found.layout.begin, found.origin + found.layout.end
         covered = end if stated is not None else 0
@@ -194,9 +233,9 @@ class FCSFile:
             _feed(source, 0, begin, check, inspection)
             data = Data(source, begin, found.layout, Decoder(found.parameters, found.order), found.step)
             if found.parameters[0].kind == "A":
-                events = decode_text(data, wanted, check, inspection, passing=passing)
+                made = decode_text(data, wanted, check, inspection, passing=passing, linear=linear)
             else:
-                events = decode_events(data, wanted, check, inspection, judged=judged, passing=passing, keep=keep)
+                made = decode_events(data, wanted, check, inspection, judged=judged, passing=passing, linear=linear)
             _feed(source, begin + found.layout.size, source.size, check, inspection)
             source.check_unchanged(inspection)
             if stated is not None and stated != check.crc():
@@ -207,12 +246,15 @@ class FCSFile:
                     found=str(check.crc()),
                     expected=str(stated),
                 )
-            hashed, summed = check.sha256(), check.crc32()
-        sample = Sample(
-            events, tuple(found.channels[i] for i in wanted), found.state, found.spillover, found.keywords,
-            inspection.warnings, inspection.path, hashed, found.header.version, summed,
+        return check, *made
+
+    def _sample(self, events: Array, wanted: Sequence[int], check: Digest | None = None) -> Sample:
+        hashed, summed = ("", "") if check is None else (check.sha256(), check.crc32())
+        found, channels = self._found, tuple(self._found.channels[i] for i in wanted)
+        return Sample(
+            events, channels, found.state, found.spillover, found.keywords, self._inspection.warnings,
+            self._inspection.path, hashed, found.header.version, summed,
         )  # fmt: skip
-        return sample if keep else sample.without_events()
 
 
 def _wanted(present: Sequence[Channel], names: Sequence[str] | None, inspection: Inspection) -> list[int]:

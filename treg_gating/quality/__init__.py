@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from treg_gating.flags import Flag, FlagLevel
 from treg_gating.quality.margins import look_at_ends, raw_ranges
 from treg_gating.quality.time import TimeQuality, assess_time
-from treg_gating.sample import Sample
+from treg_gating.sample import Sample, StoredEvents
 
 __all__ = ["QualityReport", "assess"]
 
@@ -59,7 +59,7 @@ class QualityReport:
         return np.unpackbits(self.bits, count=self.n_events).view(np.bool_)
 
 
-def assess(sample: Sample, channels: Sequence[str]) -> QualityReport:
+def assess(sample: Sample, channels: Sequence[str], events: StoredEvents | None = None) -> QualityReport:
     """Events of a raw sample inside the instrument's range on every channel a gate will use, and not disturbed.
 
     An event is at the margin when it reaches $PnR − 1 on any channel, or zero or less on a scatter channel. Of the
@@ -68,12 +68,12 @@ def assess(sample: Sample, channels: Sequence[str]) -> QualityReport:
     Parameters
     ----------
     sample : raw events. channels : $PnN of the channels the template uses.
+    events : of the sample, where it has none itself; those of `channels` on a linear scale.
     """
+    events = events or StoredEvents.of(sample)
     ranges = raw_ranges(sample, channels)
-    clock = next((channel.name for channel in sample.channels if channel.is_time), None)
-    ticks = {} if clock is None else {clock: np.empty(sample.n_events, sample.events.dtype)}
-    usable, ends = look_at_ends(sample, ranges, ticks)
-    time = assess_time(sample, channels, usable, ticks.get(clock or ""))
+    usable, ends = look_at_ends(sample, events.values, ranges)
+    time = assess_time(sample, events, channels, usable)
     kept = usable & time.kept
     n = max(1, sample.n_events)
     inside, left = (float(np.count_nonzero(mask) / n) for mask in (usable, kept))

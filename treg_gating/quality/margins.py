@@ -35,14 +35,14 @@ def raw_ranges(sample: Sample, channels: Sequence[str]) -> dict[str, tuple[float
 
 
 def look_at_ends(
-    sample: Sample, ranges: Ranges, copied: Mapping[str, Array] | None = None
+    sample: Sample, events: NDArray[np.floating[Any]], ranges: Ranges
 ) -> tuple[NDArray[np.bool_], dict[str, tuple[float, float]]]:
     """Events inside all ranges, and how many lie at the ends of each channel.
 
     Parameters
     ----------
-    sample : raw events. ranges : as :func:`raw_ranges` gives them.
-    copied : by $PnN, arrays of shape (n_events,) that columns are copied to while their events are in the cache.
+    sample : the tube. events : raw, those of the channels of `ranges` on a linear scale.
+    ranges : as :func:`raw_ranges` gives them.
 
     Returns
     -------
@@ -51,28 +51,25 @@ def look_at_ends(
     """
     n, columns = sample.n_events, [sample.channel_names.index(name) for name in ranges]
     kept = np.ones(n, dtype=bool)
-    aside = [(sample.index(name), values) for name, values in (copied or {}).items()]
     if not n:
         return kept, {}
-    lower, upper = np.array(list(ranges.values()), dtype=sample.events.dtype).reshape(-1, 2).T
-    tops = np.full(len(sample.channels), np.nan, sample.events.dtype)  # all are looked at, because they lie together
+    lower, upper = np.array(list(ranges.values()), dtype=events.dtype).reshape(-1, 2).T
+    tops = np.full(len(sample.channels), np.nan, events.dtype)  # all are looked at, because they lie together
     tops[columns] = upper
 
     def look(first: int) -> tuple[Array, Rows]:
         """The lowest value of each column, and the columns of values beyond the top; `kept` loses their events."""
-        events, inside = sample.events[first : first + CHUNK], kept[first : first + CHUNK]
-        over, of = reaching(events, tops)
+        some, inside = events[first : first + CHUNK], kept[first : first + CHUNK]
+        over, of = reaching(some, tops)
         inside[over] = False
-        for column, values in aside:
-            values[first : first + CHUNK] = events[:, column]
-        return column_least(events), of
+        return column_least(some), of
 
     starts = range(0, n, CHUNK)
     seen = [look(first) for first in starts]
     least = np.array([values for values, _ in seen])[:, columns]
     for chunk, row in zip(*np.nonzero(~(least >= lower)), strict=True):  # few, or no number among them
         part = slice(starts[chunk], starts[chunk] + CHUNK)
-        values = sample.events[part, columns[row]]
+        values = events[part, columns[row]]
         kept[part] &= (values >= lower[row]) & (values < upper[row])
         least[chunk, row] = np.fmin.reduce(values)
     beyond = np.bincount(np.concatenate([of for _, of in seen]), minlength=len(tops))[columns]
@@ -80,7 +77,7 @@ def look_at_ends(
     at_lowest = np.zeros(len(columns))
     for chunk, row in zip(*np.nonzero(least == lowest), strict=True):
         first, column = starts[chunk], columns[row]
-        at_lowest[row] += np.count_nonzero(sample.events[first : first + CHUNK, column] == lowest[row])
+        at_lowest[row] += np.count_nonzero(events[first : first + CHUNK, column] == lowest[row])
     at_lowest[at_lowest == 1] = 0
     shares = 100 * np.stack([at_lowest, beyond], axis=1) / n
     return kept, {name: (float(low), float(top)) for name, (low, top) in zip(ranges, shares, strict=True)}

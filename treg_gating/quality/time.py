@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from treg_gating.quality.scores import Scores, levels_of, scores_of
 from treg_gating.quality.traces import COMMON_SHIFT, Traces, follow_rate, follow_signals, runs
-from treg_gating.sample import Sample
+from treg_gating.sample import Sample, StoredEvents
 
 __all__ = ["TimeQuality", "assess_time"]
 
@@ -65,23 +65,20 @@ class _Followed:
     kinds: Mapping[str, Sequence[int]]
 
 
-def assess_time(
-    sample: Sample, channels: Sequence[str], usable: Mask, ticks: NDArray[np.floating[Any]] | None
-) -> TimeQuality:
+def assess_time(sample: Sample, events: StoredEvents, channels: Sequence[str], usable: Mask) -> TimeQuality:
     """Find disturbed stretches of time.
 
     Parameters
     ----------
-    sample : raw events.
+    sample : the tube. events : raw, those of `channels` on a linear scale.
     channels : $PnN of the channels to follow; time and the height and width of scatter are passed over.
     usable : mask of shape (n_events,): events inside the instrument's range; the others are not looked at.
-    ticks : the Time channel, shape (n_events,), None where there is none.
 
     Notes
     -----
     Which events go is decided by their time alone, so that it does not depend on their order in the file.
     """
-    everything = np.ones(sample.n_events, dtype=bool)
+    everything, ticks = np.ones(sample.n_events, dtype=bool), events.seconds
     if ticks is None:
         return TimeQuality(everything, "no Time channel")
     ordered = bool((ticks[1:] >= ticks[:-1]).all())  # then the first and the last say all, and NaN is none of them
@@ -96,7 +93,7 @@ def assess_time(
         rows = rows[np.argsort(seconds[rows], kind="stable")]
     every = max(1, len(rows) // ENOUGH_EVENTS)
     last, rows = rows[-1], rows[::every]
-    followed = _followed(sample, channels, rows)
+    followed = _followed(sample, events.values, channels, rows)
     if not followed.names:
         return TimeQuality(everything, "no channel to follow over time", notes=notes)
     found, timeline = _search(np.append(seconds.take(rows), seconds[last]).astype(np.float64), followed)
@@ -127,7 +124,7 @@ def _unwrapped(seconds: Values) -> tuple[Values, tuple[str, ...]]:
     return seconds + np.cumsum(steps), (f"the clock starts again {len(drops)} times; its times are joined",)
 
 
-def _followed(sample: Sample, channels: Sequence[str], rows: Rows) -> _Followed:
+def _followed(sample: Sample, values: NDArray[np.floating[Any]], channels: Sequence[str], rows: Rows) -> _Followed:
     wanted = [
         at
         for at, channel in enumerate(sample.channels)
@@ -135,7 +132,7 @@ def _followed(sample: Sample, channels: Sequence[str], rows: Rows) -> _Followed:
         and not channel.is_time
         and not (channel.is_scatter and channel.name.upper().endswith(("-H", "-W")))
     ]
-    scores, varying = scores_of(levels_of(sample.events, wanted, rows))
+    scores, varying = scores_of(levels_of(values, wanted, rows))
     here = [sample.channels[wanted[i]] for i in varying]
     kinds = {"fluorescence": False, "scatter": True}
     of_kind = {
