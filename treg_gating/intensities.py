@@ -20,8 +20,6 @@ Mask = NDArray[np.bool_]
 Values = NDArray[np.floating[Any]]
 Integers = NDArray[np.signedinteger[Any]]
 
-CHUNK = 1 << 15  # numbers; what is made of them stays in the processor's cache
-
 
 class Medians:
     """Medians of some populations of a tube, made in parts that may be done by any thread.
@@ -73,14 +71,14 @@ class Medians:
         if nested.dtype != values.dtype:
             nested = np.empty(len(order), values.dtype)
         np.take(values, order, out=nested, mode="clip")  # all are within bounds; to raise would take a copy
-        ordered = None if np.isnan(nested.max()) else _ordered(nested)
+        known = not np.isnan(nested.max())
         for name, at in places:
-            if ordered is not None and isinstance(at, slice):
+            if known and isinstance(at, slice):
                 # Its median puts a piece in disorder; the pieces that it holds were asked before.
-                median = _middles(ordered[at], nested.dtype)
+                median = _middle(nested[at])
             else:
-                median = _medians(nested[at].copy() if isinstance(at, slice) else values[at])
-            self.found[marker][name] = float(median)
+                median = float(_medians(nested[at].copy() if isinstance(at, slice) else values[at]))
+            self.found[marker][name] = median
         self._rooms.append(nested)
 
     @cached_property
@@ -95,8 +93,9 @@ class Medians:
         smallest = np.zeros(self._n_events, np.min_scalar_type(len(names)))
         for at, name in enumerate(names, 1):
             np.maximum(smallest, self._many[name].view(np.uint8) * smallest.dtype.type(at), out=smallest)
-        ends = np.cumsum([np.count_nonzero(smallest == at) for at in range(len(names) + 1)])
-        order = np.argsort(smallest, kind="stable")[ends[0] :]
+        order = np.argsort(smallest, kind="stable")
+        ends = np.searchsorted(smallest, np.arange(len(names) + 1, dtype=smallest.dtype), "right", sorter=order)
+        order = order[ends[0] :]
         places: list[tuple[str, slice | Mask]] = []
         for at, name in reversed(list(enumerate(names, 1))):
             last = at + len(set(_downwards(name, parents)).intersection(names)) - 1
@@ -111,31 +110,49 @@ def _medians(values: Values) -> Values:
     return np.where(no_number, np.nan, _middles(_ordered(values), values.dtype))
 
 
-def _middles(ordered: Integers, kind: np.dtype[Any]) -> Values:
-    """Medians along the last axis, from what :func:`_ordered` gives, which is put in disorder."""
+def _middle(values: Values) -> float:
+    """What numpy.median gives of numbers, which are put in disorder.
+
+    Bits of numbers above zero, as integers, are in the same order, and those of numbers below zero are integers below
+    zero. So where the middle lies above zero these integers are partitioned, and where it lies below, the same with
+    all signs turned: a third of the time, because none of them can be no number.
+    """
+    bits = values.view(f"i{values.itemsize}")
+    sign = np.iinfo(bits.dtype).min
+    two = _middle_two(bits)
+    if turned := bool(two[0] < 0):
+        bits ^= sign
+        two = _middle_two(bits)
+        bits ^= sign
+    if two[0] < 0:  # they lie on either side of zero
+        return float(_middles(_ordered(values.copy()), values.dtype))
+    low, high = two.view(values.dtype)
+    middle = float((low + high) / 2)
+    return -middle if turned else middle
+
+
+def _middle_two(ordered: Integers) -> Integers:
+    """The middle two along the last axis, which is put in disorder, shape (2, …); twice the one where there is one."""
     half = ordered.shape[-1] // 2
     ordered.partition(half, axis=-1)
     high = ordered[..., half]
-    low = high if ordered.shape[-1] % 2 else ordered[..., :half].max(axis=-1)
-    ends = np.stack([low, high])
-    _ordered(ends)
+    return np.stack([high if ordered.shape[-1] % 2 else ordered[..., :half].max(axis=-1), high])
+
+
+def _middles(ordered: Integers, kind: np.dtype[Any]) -> Values:
+    """Medians along the last axis, from what :func:`_ordered` gives, which is put in disorder."""
+    ends = _ordered(_middle_two(ordered))
     both: Values = ends.view(kind)
     return np.asarray((both[0] + both[1]) / 2)
 
 
 def _ordered(values: Values | Integers) -> Integers:
-    """Bits of numbers as integers in the same order, in place; the same again turns them back.
-
-    They are partitioned in a third of the time, because none of them can be no number.
-    """
+    """Bits of numbers as integers in the same order, in place; the same again turns them back."""
     bits = values.view(f"i{values.itemsize}")
-    flat, digits = bits.reshape(-1), 8 * values.itemsize - 1
-    room = np.empty(min(CHUNK, len(flat)), bits.dtype)
-    for first in range(0, len(flat), CHUNK):
-        part = flat[first : first + CHUNK]
-        negative = np.right_shift(part, digits, out=room[: len(part)])  # all ones, or none
-        negative &= (1 << digits) - 1
-        part ^= negative  # all digits but the sign
+    digits = 8 * values.itemsize - 1
+    negative = bits >> digits  # all ones, or none
+    negative &= (1 << digits) - 1
+    bits ^= negative  # all digits but the sign
     return bits
 
 
