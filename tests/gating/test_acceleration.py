@@ -46,6 +46,16 @@ def test_an_iteration_whose_value_falls_goes_back_alone_and_forgets() -> None:
     assert after[1] == pytest.approx([-3.0, 5.0], abs=2e-3)  # learnt anew
 
 
+def test_on_a_map_that_has_moved_what_was_learnt_still_counts() -> None:
+    """By hand: the slope is known from three steps on the map before, so that one step more finds the new place."""
+    further, x = Acceleration(np.ones((2, 2))), np.array([[10.0, -4.0], [7.0, 7.0]])
+    for _ in range(3):
+        x = further(x, linear(x), np.zeros(2))
+    further.again()
+    x = further(x, linear(x) + 1.0, np.full(2, -9.0))  # a lower value on another map is no step back
+    assert x == pytest.approx(linear(x) + 1.0, abs=1e-2)
+
+
 def test_steps_that_no_longer_differ_end_quietly() -> None:
     further, x = Acceleration(np.ones((1, 2))), np.array([[1.0, 2.0]])
     for _ in range(4):

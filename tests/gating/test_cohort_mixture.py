@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from treg_gating.errors import GateFitError
-from treg_gating.gating.bins import Binned, bin_events, bounded, merged, merged_with_cells
+from treg_gating.gating.bins import Binned, bin_events, bounded, merged, merged_where_few, merged_with_cells
 from treg_gating.gating.cohort_mixture import learn_mixture, name_components, position
 from treg_gating.gating.far_side import evened
 from treg_gating.gating.members import Member, stored
@@ -18,8 +18,8 @@ from treg_gating.gating.method import FitContext, Learner
 from treg_gating.gating.methods.aligned_mixture import AlignedMixture
 from treg_gating.gating.mixture import BLOCK, Mixture, expectation, marginal, probability
 from treg_gating.gating.mixture_fit import fit_mixture
-from treg_gating.gating.mixture_placement import place_mixture, place_mixtures
-from treg_gating.gating.stain_strength import middle_of
+from treg_gating.gating.mixture_placement import Placing, place_mixture
+from treg_gating.gating.stain_strength import Stretch, middle_of
 
 SIGNS = np.array([1.0, -1.0, 1.0])  # CD25 high, CD127 low, FOXP3 high
 SPREAD = 0.06
@@ -188,6 +188,16 @@ def test_merging_keeps_every_event_and_the_mean() -> None:
     assert merged(Binned(np.zeros((0, 2)), np.zeros(0)), 0.06).total == 0
 
 
+def test_cells_with_few_events_are_merged_once_more() -> None:
+    """By hand: cells of 0.1 with 5, 1, 1 and 5 events; the two with one are in one cell of 0.2."""
+    line = Binned(np.array([[0.05], [0.25], [0.35], [0.45], [0.48]]), np.array([5.0, 1.0, 1.0, 4.0, 1.0]))
+    cells, number = merged_where_few(line, 0.1, 2.0)
+    assert number.tolist() == [0, 2, 2, 1, 1]
+    assert cells.counts.tolist() == [5, 5, 2]
+    assert cells.points[:, 0] == pytest.approx([0.05, 0.456, 0.3])
+    assert merged_where_few(line, 0.1, 1.0)[0].counts.tolist() == [5, 1, 1, 5]
+
+
 def test_a_mixture_placed_on_merged_bins_is_where_it_is_placed_on_all() -> None:
     rng = np.random.default_rng(3)
     found = mixture([[0.35, 0.60, 0.25], [0.60, 0.40, 0.52]], [0.9, 0.1])
@@ -230,13 +240,32 @@ def test_mixtures_placed_side_by_side_stand_where_each_stands_alone() -> None:
     events = [rng.normal(mean, deviation, (n, 3)) for mean, n in zip(first.means, (8_800, 400, 800), strict=True)]
     data = merged(bin_events(np.concatenate(events) + 0.02, 0.02), 0.06)
     wanted = [np.array([False, True, True]), np.array([False, False, True])]
-    rules = {"loose": 0.1, "stiffness": 300.0, "firmness": 100.0, "iterations": 8, "tolerance": 0.0}
-    both = place_mixtures([first, second], data, together=wanted, **rules)  # type: ignore[arg-type]
+    both = Placing([first, second], loose=0.1, stiffness=300, together=wanted).on(data, iterations=8, firmness=100)
     for one, those, place in zip((first, second), wanted, both, strict=True):
-        alone = place_mixture(one, data, together=those, **rules)  # type: ignore[arg-type]
+        (alone,) = Placing([one], loose=0.1, stiffness=300, together=[those]).on(data, iterations=8, firmness=100)
         assert place.shift == pytest.approx(alone.shift, abs=5e-4)
         assert place.weights == pytest.approx(alone.weights, abs=5e-4)
     assert both[0].weights[wanted[0]].sum() == pytest.approx(0.12, rel=0.03)
+
+
+def test_mixtures_that_go_on_after_the_tube_was_stretched_end_where_those_do_that_began_there() -> None:
+    """A population nearer by 0.05 is carried to where the stretch puts it, and three steps more are enough."""
+    found = mixture([[0.35, 0.60, 0.25], [0.60, 0.40, 0.50]], [0.92, 0.08])
+    rng, treg = np.random.default_rng(8), np.array([False, True])
+    there = found.means - np.array([[0, 0, 0], [0, 0, 0.05]])
+    events = [rng.normal(mean, found.spreads[0, 0], (n, 3)) for mean, n in zip(there, (9_200, 800), strict=True)]
+    data = merged(bin_events(np.concatenate(events), 0.02), 0.06)
+    stretch = Stretch(2, 0.25, 1.25)
+    stretched = replace(data, points=stretch(data.points))
+    placing = Placing([found], loose=0.1, stiffness=300, together=[treg])
+    seen = placing.on(data, iterations=7, firmness=25)[0]
+    assert (found.means + seen.shift + seen.moves)[1, 2] == pytest.approx(0.45, abs=0.005)
+    placing.carry(stretch)
+    after = placing.on(stretched, iterations=3, firmness=100)[0]
+    assert (found.means + after.shift + after.moves)[1, 2] == pytest.approx(0.50, abs=0.005)
+    at_once = place_mixture(found, stretched, loose=0.1, stiffness=300, together=treg, firmness=100, tolerance=1e-7)
+    assert after.shift == pytest.approx(at_once.shift, abs=1e-3)
+    assert after.weights[1] == pytest.approx(at_once.weights[1], rel=2e-3)
 
 
 def test_a_few_steps_go_as_far_as_many_of_plain_em() -> None:

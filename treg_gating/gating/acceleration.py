@@ -42,13 +42,10 @@ class Acceleration:
             raise ValueError(msg)
         return self._last[1]
 
-    def some(self, those: NDArray[np.bool_]) -> Acceleration:
-        """Of the iterations `those`, shape (iterations,), with what is known of them."""
-        few = Acceleration(self._metric[those], self._memory)
-        few._steps, few._images = [one[those] for one in self._steps], [one[those] for one in self._images]
-        few._last = None if self._last is None else (self._last[0][those], self._last[1][those])
-        few._best = self._best[those]
-        return few
+    def again(self) -> None:
+        """Set out anew, on a map that is nearly the same: how steps became shorter is still known."""
+        self._last = None
+        self._best = np.full(len(self._metric), -np.inf)
 
     def __call__(self, places: Array, images: Array, values: Array) -> Array:
         """Where to go from `images`, what a step makes of `places`, both (iterations, numbers).
@@ -58,17 +55,17 @@ class Acceleration:
         steps = self._metric * (images - places)
         fallen = values < self._best - ALLOWED
         self._best = np.maximum(values, self._best)
-        if self._last is None:
-            self._last = steps, images
-            return images
-        before, back = self._last
-        self._steps = [*self._steps, steps - before][-self._memory :]
-        self._images = [*self._images, images - back][-self._memory :]
-        if fallen.any():
-            for known in (*self._steps, *self._images):
-                known[fallen] = 0.0
-            steps, images = np.where(fallen[:, None], before, steps), np.where(fallen[:, None], back, images)
+        if self._last is not None:
+            before, back = self._last
+            self._steps = [*self._steps, steps - before][-self._memory :]
+            self._images = [*self._images, images - back][-self._memory :]
+            if fallen.any():
+                for known in (*self._steps, *self._images):
+                    known[fallen] = 0.0
+                steps, images = np.where(fallen[:, None], before, steps), np.where(fallen[:, None], back, images)
         self._last = steps, images
+        if not self._steps:
+            return images
         differences = np.stack(self._steps, axis=1)
         squares = differences @ differences.swapaxes(1, 2)
         ridge = RIDGE * np.trace(squares, axis1=1, axis2=2) + np.finfo(float).tiny

@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
 
-__all__ = ["Binned", "Lattice", "bin_cells", "bin_events", "bounded", "merged", "merged_with_cells"]
+__all__ = [
+    "Binned",
+    "Lattice",
+    "bin_cells",
+    "bin_events",
+    "bounded",
+    "merged",
+    "merged_where_few",
+    "merged_with_cells",
+]
 
 Array = NDArray[np.float64]
 DENSE_BITS = 20  # of numbers whose cells are counted without sorting
@@ -184,6 +193,19 @@ def merged_with_cells(data: Binned, width: float) -> tuple[Binned, NDArray[np.in
     means = [np.bincount(cell, data.counts * axis) / counts for axis in data.points.T]
     beside = None if data.beside is None else np.bincount(cell, data.counts * data.beside) / counts
     return Binned(np.stack(means).T, counts.astype(np.float64), width, beside), cell
+
+
+def merged_where_few(data: Binned, width: float, few: float) -> tuple[Binned, NDArray[np.intp]]:
+    """:func:`merged_with_cells`, and those cells in which fewer than `few` events lie once more, twice as wide."""
+    cells, cell = merged_with_cells(data, width)
+    lone = cells.counts < few
+    if not lone.any():
+        return cells, cell
+    wide, into = merged_with_cells(Binned(cells.points[lone], cells.counts[lone]), 2 * width)
+    number = np.cumsum(~lone) - 1
+    number[lone] = into + np.count_nonzero(~lone)
+    points, counts = np.concatenate([cells.points[~lone], wide.points]), np.append(cells.counts[~lone], wide.counts)
+    return Binned(points, counts, width), number[cell]
 
 
 def bounded(data: Binned, most: int, width: float) -> Binned:

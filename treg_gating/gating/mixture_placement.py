@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,9 +13,10 @@ from treg_gating.gating.acceleration import Acceleration
 from treg_gating.gating.bins import Binned
 from treg_gating.gating.mixture import EStep, Mixture, precisions
 
-__all__ = ["Placement", "place_mixture", "place_mixtures"]
+__all__ = ["Placement", "Placing", "place_mixture"]
 
 Array = NDArray[np.float64]
+STILL = 2  # steps on end
 FAINTEST = -60.0  # logarithm of the least weight, of the largest, that is gone to
 
 
@@ -50,64 +51,76 @@ def place_mixture(
     together: NDArray[np.bool_] | None = None,
     firmness: float = 0.0,
 ) -> Placement:
-    """:func:`place_mixtures` for one of them."""
-    return place_mixtures(
-        [mixture], data, loose=loose, stiffness=stiffness, iterations=iterations, tolerance=tolerance,
-        starts=None if start is None else [start], together=None if together is None else [together],
-        firmness=firmness,
-    )[0]  # fmt: skip
+    """Place one mixture on one tube, from where the cohort has it or from `start`: see :class:`Placing`."""
+    placing = Placing(
+        [mixture], loose=loose, stiffness=stiffness, together=None if together is None else [together],
+        starts=None if start is None else [start],
+    )  # fmt: skip
+    return placing.on(data, iterations=iterations, tolerance=tolerance, firmness=firmness)[0]
 
 
-def place_mixtures(
-    mixtures: Sequence[Mixture],
-    data: Binned,
-    *,
-    loose: float,
-    stiffness: float,
-    iterations: int = 80,
-    tolerance: float = 1e-4,
-    starts: Sequence[Placement] | None = None,
-    together: Sequence[NDArray[np.bool_]] | None = None,
-    firmness: float = 0.0,
-) -> list[Placement]:
-    """Place a cohort's mixtures on one tube by MAP-EM: shapes stay, everything shifts, each part moves a little.
+class Placing:
+    """A cohort's mixtures on the way to where they lie on one tube, by MAP-EM: everything shifts, parts move a little.
 
-    The mixtures, of as many components each, are placed side by side and know nothing of one another.
+    The mixtures, of as many components each, go side by side and know nothing of one another. Their shapes stay.
 
     Parameters
     ----------
     loose : prior standard deviation of the tube's shift along each axis, in gate units.
     stiffness : pseudo-events that hold each component where the shift puts it.
     together : for each mixture the components of one population, shape (k,): its stain may be brighter or dimmer
-        against the others than in the cohort, so they have a displacement of their own in common, which `firmness`
-        pseudo-events hold at none.
-    tolerance : a mixture stops when in two steps on end neither its shift, in gate units, nor its population, in its
-        own size, has changed by more.
+        against the others than in the cohort, so they have a displacement of their own in common.
+    starts : where they set out from, instead of where the cohort has them.
     """
-    model = _Model.of(mixtures, together, loose=loose, stiffness=stiffness, firmness=firmness)
-    step = EStep(data.points.astype(np.float32), data.counts, len(mixtures) * mixtures[0].size, len(mixtures))
-    further = Acceleration(model.metric)
-    place = _Place.at_rest(model) if starts is None else _Place.of(starts)
-    going, known, still = np.arange(len(mixtures)), model.told(place), np.zeros(len(mixtures))
-    ends: dict[int, Placement] = {}
-    for left in reversed(range(iterations)):
-        image, information, likelihood = model.step(place, step, data.total)
-        ahead = further(place.joined(), image.joined(), likelihood + model.prior(place) / data.total)
-        told = model.told(image)
-        still = np.where(np.abs(told - known).max(axis=1) < tolerance, still + 1, 0)
-        goes = (still < 2) & (left > 0)
-        if not goes.all():
-            end = _Place.apart(further.reached, model)
-            found = zip(end.shift, model.moved(end), end.weights, information, likelihood, strict=True)
-            ends |= {
-                int(at): Placement(*each) for at, each, goes_on in zip(going, found, goes, strict=True) if not goes_on
-            }
-            if not goes.any():
+
+    def __init__(
+        self,
+        mixtures: Sequence[Mixture],
+        *,
+        loose: float,
+        stiffness: float,
+        together: Sequence[NDArray[np.bool_]] | None = None,
+        starts: Sequence[Placement] | None = None,
+    ) -> None:
+        self._model = _Model.of(mixtures, together, loose=loose, stiffness=stiffness)
+        self._place = _Place.at_rest(self._model) if starts is None else _Place.of(starts)
+        self._further = Acceleration(self._model.metric)
+
+    def on(self, data: Binned, *, iterations: int, tolerance: float = 0.0, firmness: float = 0.0) -> list[Placement]:
+        """Where they lie after so many steps on a tube's events, one of each.
+
+        A second time the steps before still tell how steps become shorter: the events should be nearly the same.
+
+        Parameters
+        ----------
+        tolerance : they stop when in two steps on end no shift, in gate units, and no population, in its own size, has
+            changed by more.
+        firmness : pseudo-events that hold at none what a population moves together.
+        """
+        model, further, place, still = self._model.held_by(firmness), self._further, self._place, 0
+        step = EStep(data.points.astype(np.float32), data.counts, model.weights.size, len(model.weights))
+        further.again()
+        known = model.told(place)
+        for left in reversed(range(iterations)):
+            image, information, likelihood = model.step(place, step, data.total)
+            ahead = further(place.joined(), image.joined(), likelihood + model.prior(place) / data.total)
+            told = model.told(image)
+            still = still + 1 if np.abs(told - known).max() < tolerance else 0
+            if still == STILL or not left:
                 break
-            going, told, still, ahead = going[goes], told[goes], still[goes], ahead[goes]
-            model, further = model.some(goes), further.some(goes)
-        known, place = told, _Place.apart(ahead, model)
-    return [ends[at] for at in range(len(mixtures))]
+            known, place = told, _Place.apart(ahead, model)
+        self._place = end = _Place.apart(further.reached, model)
+        found = zip(end.shift, model.moved(end), end.weights, information, likelihood, strict=True)
+        return [Placement(*each) for each in found]
+
+    def carry(self, there: Callable[[Array], Array]) -> None:
+        """Set out anew with the populations carried along to where `there` puts their means, shape (mixtures, d)."""
+        model, place = self._model, self._place
+        part = (model.weights * model.one)[:, :, None]
+        stands = model.means + place.shift[:, None] + model.moved(place)
+        middles = (part * stands).sum(axis=1) / np.maximum(part.sum(axis=1), 1e-300)
+        by = np.where(part.any(axis=1), there(middles) - middles, 0.0)  # none where there is no population
+        self._place = place._replace(common=place.common + by)
 
 
 class _Place(NamedTuple):
@@ -158,7 +171,8 @@ class _Model:
     one : 1.0 for the components of the population, shape (g, k).
     across : the inverses side by side, and again those of the population alone, (g, 2 d, k d): one product with the
         vectors of all components is the sum over them.
-    loose : prior precision of the shift (d, d). held : of what the population moves together (g, d, d).
+    loose : prior precision of the shift (d, d). held : of what the population moves together, by one
+        pseudo-event (g, d, d).
     stiffness : pseudo-events.
     """
 
@@ -177,9 +191,9 @@ class _Model:
     @classmethod
     def of(
         cls, mixtures: Sequence[Mixture], together: Sequence[NDArray[np.bool_]] | None, *, loose: float,
-        stiffness: float, firmness: float,
+        stiffness: float,
     ) -> _Model:  # fmt: skip
-        """Of what :func:`place_mixtures` is asked."""
+        """Of what :class:`Placing` is asked."""
         means, weights = (np.array([getattr(one, name) for one in mixtures]) for name in ("means", "weights"))
         scales = np.concatenate([one.scales for one in mixtures])
         shapes, d = precisions(scales), means.shape[2]
@@ -190,22 +204,16 @@ class _Model:
         ]
         across = np.concatenate(side_by_side, axis=1)
         part = weights * one
-        held = firmness * _weighed(part / np.maximum(part.sum(axis=1, keepdims=True), 1e-300), inverse)
+        held = _weighed(part / np.maximum(part.sum(axis=1, keepdims=True), 1e-300), inverse)
         held[part.sum(axis=1) <= 0] = np.eye(d)  # there is no population: nothing moves
         return cls(
             means, scales, weights, mixtures[0].nu, shapes, inverse, one, across, np.eye(d) / loose**2, held, stiffness
         )
 
-    def some(self, those: NDArray[np.bool_]) -> _Model:
-        """Of g mixtures `those`, shape (g,)."""
-        inverses, half_log_determinants = self.shapes
-        each = np.repeat(those, self.means.shape[1])
-        return _Model(
-            self.means[those], self.scales[each], self.weights[those], self.nu,
-            (inverses[each], half_log_determinants[each]), self.inverse[those], self.one[those], self.across[those],
-            self.loose,
-            self.held[those], self.stiffness,
-        )  # fmt: skip
+    def held_by(self, firmness: float) -> _Model:
+        """With so many pseudo-events that hold what a population moves together."""
+        there = np.asarray((self.weights * self.one).any(axis=1))  # where there is no population, nothing of it moves
+        return replace(self, held=np.where(there[:, None, None], firmness * self.held, self.held))
 
     @property
     def metric(self) -> Array:

@@ -8,20 +8,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.gating.bins import Binned, merged_with_cells
+from treg_gating.gating import stain_strength
+from treg_gating.gating.bins import Binned, merged_where_few
 from treg_gating.gating.far_side import FarSide, evened, moved
 from treg_gating.gating.members import Member, each_probability
-from treg_gating.gating.mixture_placement import Placement, place_mixtures
+from treg_gating.gating.mixture_placement import Placement, Placing
 from treg_gating.gating.stain_strength import Reach, Stretch, middle_of
 
 __all__ = ["PlacedMembers", "place_members"]
 
 Array = NDArray[np.float64]
-SETTLED, STEPS = (
-    1e-3,
-    10,
-)  # see place_mixtures; after so many accelerated steps what is left is a few tenths of a percent
+# Accelerated steps from where the cohort has the members, and from where they were seen to lie on the tube before it
+# was stretched; what is left then is about a tenth of a percent of the population.
+STEPS, LAST_STEPS, SETTLED = 10, 3, 1e-3
 BARELY = 5e-4  # probability of the population below which all bins of a cell are taken for alike
+LONE = 4e-5  # share of a tube's events; cells with fewer are made twice as wide
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,26 +87,30 @@ def place_members(
     width : of the bins the members are placed on, gate units.
     reach : the cohort's distance of the population on the last marker (`gating/stain_strength.py`), gate units; 0 where
         the tube is not to be stretched to it.
-    loose, stiffness, firmness : see :func:`treg_gating.gating.mixture_placement.place_mixture`.
+    loose, stiffness, firmness : see :class:`treg_gating.gating.mixture_placement.Placing`.
     """
     even, sides = evened(binned, signs)
-    coarse, cell = merged_with_cells(even, width)
-    stretch = _stretch(members, coarse, even, len(signs) - 1, reach)
-    even, coarse = (these.at(stretch(these.points)) for these in (even, coarse))
-
-    placed = place_mixtures(
-        [one.mixture for one in members], coarse, loose=loose, stiffness=stiffness, iterations=STEPS,
-        tolerance=SETTLED, together=[one.wanted for one in members], firmness=firmness,
-    )  # fmt: skip
+    coarse, cell = merged_where_few(even, width, LONE * binned.total)
+    placing = Placing(
+        [one.mixture for one in members], loose=loose, stiffness=stiffness, together=[one.wanted for one in members]
+    )
+    stretch, steps = Stretch(len(signs) - 1), STEPS
+    if reach:
+        seen = placing.on(coarse, iterations=stain_strength.STEPS, firmness=stain_strength.FIRMNESS)
+        stretch, steps = _stretch(members, seen, even, len(signs) - 1, reach), LAST_STEPS
+        coarse = coarse.at(stretch(coarse.points))
+        placing.carry(stretch)
+    placed = placing.on(coarse, iterations=steps, tolerance=SETTLED, firmness=firmness)
     found = [(_at(one, place), place) for one, place in zip(members, placed, strict=True)]
     probability = each_probability([one for one, _ in found], coarse.points)
     order = np.argsort(probability @ coarse.counts, kind="stable")
     order = order[(len(found) - 1) // 4 : len(found) - (len(found) - 1) // 4]
     kept, places = zip(*(found[at] for at in order), strict=True)
     # Most bins lie where hardly any event is of the population; there a cell's probability is good enough.
-    posteriors = probability[order][:, cell]
-    near = np.flatnonzero((posteriors > BARELY).any(axis=0))
-    posteriors[:, near] = each_probability(kept, even.points[near])
+    probability = probability[order]
+    some = np.asarray((probability > BARELY).any(axis=0))
+    posteriors, near = probability[:, cell], np.flatnonzero(some[cell])
+    posteriors[:, near] = each_probability(kept, stretch(even.points[near]))
     return PlacedMembers(
         binned, sides, stretch, kept, places, columns, posteriors.mean(axis=0), np.sort(posteriors @ binned.counts)
     )
@@ -118,10 +123,9 @@ def _at(member: Member, place: Placement) -> Member:
     return replace(member, mixture=replace(learnt, means=there, weights=place.weights))
 
 
-def _stretch(members: Sequence[Member], coarse: Binned, even: Binned, axis: int, reach: float) -> Stretch:
-    """Of a tube to the cohort's strength on the marker that decides, where that is one besides the line's."""
-    if not reach:
-        return Stretch(axis)
-    one = members[len(members) // 2]
-    own = Reach.of(coarse, one.mixture, one.wanted, axis, middle_of(even, axis))
+def _stretch(members: Sequence[Member], seen: Sequence[Placement], even: Binned, axis: int, reach: float) -> Stretch:
+    """Of a tube to the cohort's strength on the marker that decides, by where the middle one of the members lies."""
+    at = len(members) // 2
+    one = members[at]
+    own = Reach.seen(seen[at], one.mixture, one.wanted, axis, middle_of(even, axis), even.total)
     return Stretch.to(reach, own, axis)

@@ -20,19 +20,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.gating.bins import Binned, bounded
+from treg_gating.gating.bins import Binned
 from treg_gating.gating.mixture import Mixture
-from treg_gating.gating.mixture_placement import place_mixture
+from treg_gating.gating.mixture_placement import Placement, Placing
 
-__all__ = ["Reach", "Stretch", "middle_of"]
+__all__ = ["FIRMNESS", "STEPS", "Reach", "Stretch", "middle_of"]
 
 Array = NDArray[np.float64]
 STEP = 0.001  # gate units; places that are nearer are one
 DRAWN = 100.0  # events of the population that weigh as much as the cohort
 FARTHEST = 1.15  # factor no stretch goes beyond
-LEAST_WIDTH = 0.02  # gate units
-FEW_CELLS = 4_000  # are enough to see where the population stands
-LOOSE, STIFFNESS, FIRMNESS, SETTLED, STEPS = 0.1, 300.0, 25.0, 1e-3, 10  # of the placement that sees it
+LOOSE, STIFFNESS, FIRMNESS, STEPS = 0.1, 300.0, 25.0, 7  # of the placement that sees where it stands
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +49,23 @@ class Reach:
 
     @classmethod
     def of(cls, data: Binned, mixture: Mixture, wanted: NDArray[np.bool_], axis: int, middle: float) -> Reach:
-        """By a cohort's mixture on a tube's events, whose median on the axis is `middle` (:func:`middle_of`).
+        """By a cohort's mixture on a tube's events, whose median on the axis is `middle` (:func:`middle_of`)."""
+        placing = Placing([mixture], loose=LOOSE, stiffness=STIFFNESS, together=[wanted])
+        (place,) = placing.on(data, iterations=STEPS, firmness=FIRMNESS)
+        return cls.seen(place, mixture, wanted, axis, middle, data.total)
+
+    @classmethod
+    def seen(
+        cls, place: Placement, mixture: Mixture, wanted: NDArray[np.bool_], axis: int, middle: float, total: float
+    ) -> Reach:
+        """By where a cohort's mixture was placed on a tube of `total` events.
 
         The components `wanted`, shape (k,), are the population. They count as in the cohort: a tube with more of a
         brighter kind is not stained more strongly.
         """
-        few = bounded(data, FEW_CELLS, data.width or LEAST_WIDTH)
-        place = place_mixture(
-            mixture, few, loose=LOOSE, stiffness=STIFFNESS, iterations=STEPS, tolerance=SETTLED, together=wanted,
-            firmness=FIRMNESS,
-        )  # fmt: skip
         stands = (mixture.means + place.shift + place.moves)[wanted, axis]
         mean = float(np.average(stands, weights=mixture.weights[wanted]))
-        return cls(middle, mean - middle, float(data.total * place.weights[wanted].sum()))
+        return cls(middle, mean - middle, float(total * place.weights[wanted].sum()))
 
 
 def middle_of(data: Binned, axis: int) -> float:
