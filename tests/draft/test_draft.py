@@ -32,6 +32,26 @@ def test_folders_and_keywords_tell_what_the_name_does_not(tube, tmp_path):
     assert second["visit"].source == "keyword TUBE NAME 'Week 12'"
 
 
+def test_folders_of_any_name_are_subjects_where_they_set_visits_apart(tube, tmp_path):
+    for name in ("Anna K/2024-03-01/Baseline.fcs", "Anna K/raw data/Week 4.fcs", "Bert/Baseline.fcs", "Bert/Kit.fcs"):
+        tube(name)
+    tube("controls/FMO PE.fcs")
+    _, cells = drafted(tmp_path)
+    assert {file: cell["subject"].value for file, cell in cells.items()} == {
+        "Anna K/2024-03-01/Baseline.fcs": "Anna K", "Anna K/raw data/Week 4.fcs": "Anna K",
+        "Bert/Baseline.fcs": "Bert", "Bert/Kit.fcs": "", "controls/FMO PE.fcs": "",
+    }  # fmt: skip
+    assert cells["Bert/Baseline.fcs"]["subject"].source == "folder 'Bert', as nothing else tells the subject"
+    assert "neither name, folder nor keywords" in cells["Bert/Kit.fcs"]["subject"].gap, "no visit: it may be anything"
+
+
+def test_a_folder_of_all_files_is_no_subject(tube, tmp_path):
+    tube("Sicca/Baseline.fcs")
+    tube("Sicca/Week 4.fcs")
+    _, cells = drafted(tmp_path)
+    assert {cell["subject"].value for cell in cells.values()} == {""}
+
+
 def test_a_name_and_a_keyword_that_disagree_leave_a_gap(tube, tmp_path):
     tube("P01_V1.fcs", **{"$SRC": "P07"})
     _, cells = drafted(tmp_path)

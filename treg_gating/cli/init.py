@@ -106,7 +106,7 @@ def _say(draft: Draft, folder: Path, target: Path, state: str) -> None:
     guesses = sum(bool(guess.value) for row in draft.rows for guess in row.cells.values())
     click.echo(f"Files     {len(draft.rows)}: " + ", ".join(f"{number} {role}" for role, number in roles.items()))
     visits = ", ".join(draft.study.visit_names) or "none seen"
-    click.echo(f"Seen      {len(subjects)} subjects; visits: {visits}")
+    click.echo(f"Seen      {len(subjects)} subject{'' if len(subjects) == 1 else 's'}; visits: {visits}")
     click.echo(f"Sheet     {target / _SHEET}: {guesses} cells guessed (yellow), {draft.gaps} gaps to fill in (red)")
     if not any(row.cells["batch"].value for row in draft.rows):
         click.echo(

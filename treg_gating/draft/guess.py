@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from treg_gating.draft.names import Words, natural_key, read_words
+from treg_gating.draft.names import Words, is_mere_name, natural_key, read_words
 from treg_gating.draft.scan import Scan, ScannedFile, Unreadable
 from treg_gating.instrument import acquired_on
 from treg_gating.marker_names import Lexicon, base_detector, measure
@@ -113,8 +113,8 @@ def draft_sheet(scan: Scan, study: Study | None = None) -> Draft:
     study : a plan that is there already; visits are then written as it names them.
     """
     said = {found.file: list(_texts(found)) for found in scan.files}
-    batches = _batches(scan.files, said)
-    rows = [_row(found, said[found.file], batches[found.file], study) for found in scan.files]
+    batches, folders = _batches(scan.files, said), _subject_folders(said)
+    rows = [_row(found, said[found.file], batches[found.file], folders, study) for found in scan.files]
     rows = _with_tube_ids(sorted(rows, key=lambda row: natural_key(row.file)), said)
     visits = list(dict.fromkeys(row.cells["visit"].value for row in rows if row.cells["visit"].value))
     plan = study or default_study(visits)
@@ -146,11 +146,13 @@ def _texts(found: ScannedFile) -> Iterator[_Said]:
             yield _Said(f"keyword {name} {value!r}", read_words(value))
 
 
-def _row(found: ScannedFile, said: Sequence[_Said], batch: Guess, study: Study | None) -> DraftRow:
+def _row(
+    found: ScannedFile, said: Sequence[_Said], batch: Guess, folders: Mapping[str, Guess], study: Study | None
+) -> DraftRow:
     role = _role(said)
     needed = role.value in {"", Role.SAMPLE}
     cells = {
-        "subject": _agreed(said, "subject", needed),
+        "subject": folders.get(found.file) or _agreed(said, "subject", needed),
         "visit": _visit(_agreed(said, "visit", needed), study, needed),
         "batch": batch,
         "role": role,
@@ -187,6 +189,22 @@ def _agreed(said: Sequence[_Said], name: str, needed: bool) -> Guess:
         each = ", ".join(f"{where} says {value!r}" for value, where in heard)
         return Guess(gap=f"contradiction: {each}")
     return Guess(heard[0][0], heard[0][1])
+
+
+def _subject_folders(said: Mapping[str, Sequence[_Said]]) -> dict[str, Guess]:
+    """Subjects by folders of any name, for sample files that tell a visit and of which nothing else tells the subject.
+
+    Only where such folders set files apart: one that holds all of them is no subject's.
+    """
+    found: dict[str, Guess] = {}
+    for file, texts in said.items():
+        words = [text.words for text in texts]
+        if any(one.subject or one.not_a_role for one in words) or not any(one.visit for one in words):
+            continue
+        names = [name for name in reversed(PurePosixPath(file).parent.parts) if is_mere_name(name)]
+        if names and _role(texts).value == Role.SAMPLE:
+            found[file] = Guess(names[0], f"folder {names[0]!r}, as nothing else tells the subject")
+    return found if _distinct(found) > 1 else {}
 
 
 def _folded(text: str) -> str:

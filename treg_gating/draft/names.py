@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from treg_gating.marker_names import Lexicon, is_only_dye
 from treg_gating.tube import Role
 
-__all__ = ["Words", "natural_key", "read_words"]
+__all__ = ["Words", "is_mere_name", "natural_key", "read_words"]
 
 _WORD = r"(?<![^\W_])(?:{})(?![^\W_])"  # not inside a longer word; an underscore parts words
 
@@ -37,6 +37,7 @@ _NO_NAME = (
     _words(rf"(?:exp|experiment){_SEP}\d+"),
     re.compile(r"[_ .]\d{3}$"),  # the running number of an export
 )
+_STORE = _words("fcs|lmd|raw|data|files?|exports?|exported|samples?|unmixed|flow|facs|cytometry")
 _UNSTAINED = _words(rf"unstained|unstain|unst|no{_SEP}stain|autofluorescence|nil")
 _FMO = _words("fmo|fluorescence[ _-]minus[ _-]one")
 _STAIN = _words(
@@ -114,6 +115,20 @@ def read_words(text: str) -> Words:
     batch = rest.take(_BATCH)
     subject = rest.take(_PERSON) or _code(rest)
     return Words(subject, visit, batch, tube, role, control_for, not_a_role)
+
+
+def is_mere_name(text: str) -> bool:
+    """Whether a folder's name says nothing that is known here, and is no word for a place where files are kept.
+
+    >>> is_mere_name("Anna K"), is_mere_name("Week 4"), is_mere_name("2024-03-01"), is_mere_name("raw data")
+    (True, False, False, False)
+    """
+    rest = _Rest(text)
+    for pattern in _NO_NAME:
+        rest.take(pattern)
+    while rest.take(_STORE):
+        pass
+    return read_words(text) == Words() and any(sign.isalpha() for sign in rest.text)
 
 
 class _Rest:
