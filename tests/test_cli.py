@@ -197,7 +197,7 @@ def test_check_reads_headers_and_lists_files_at_fault(cohort):
     done = treg("check", "samples.csv", cwd=cohort)
     assert done.returncode == 3
     assert "E_NOT_FCS" in done.stdout
-    assert "1 files have faults" in done.stdout
+    assert "1 file has faults" in done.stdout
     wrong = treg("check", SAMPLE_DATA / "samples.csv", "-t", "treg_pregated")
     assert wrong.returncode == 0  # the panel is there; that the events are raw shows only when they are read
 

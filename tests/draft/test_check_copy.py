@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import openpyxl
 import pytest
 from click.testing import CliRunner
 
 from treg_gating.cli.main import cli
+from treg_gating.fcs import write_fcs
+from treg_gating.sample import Channel
 
+CHANNELS = [Channel(name) for name in ("FSC-A", "FSC-H", "SSC-A", "Time")] + [
+    Channel(f"B{at}-A", marker)
+    for at, marker in enumerate(("CD3", "CD4", "CD25", "CD127", "FOXP3", "Viability", "CD45RA"))
+]
 FAULTY = """file,subject,visit,role,arm
 P01_BL.fcs,001,Baseline,sample,secret
 P01_W4.fcs,,Week 4,sample,secret
@@ -70,6 +77,27 @@ def test_faults_of_files_are_comments_too(csv_sheet, tmp_path):
     found, _ = comments(tmp_path / "here.xlsx")
     assert set(found) == {"A3"}
     assert "E_NOT_FCS" in found["A3"]
+
+
+def test_what_many_files_lack_is_said_once_with_the_files(csv_sheet, tmp_path):
+    names = [f"P{at}.fcs" for at in range(1, 7)]
+    channels = [channel for channel in CHANNELS if "FOXP3" not in (channel.marker or "")]
+    for at, name in enumerate((*names, "FMO.fcs")):
+        write_fcs(tmp_path / name, np.random.default_rng(at).random((200, len(channels))) * 1e3, channels)
+    (tmp_path / names[1]).write_bytes(b"\x89PNG" + bytes(100))
+    rows = [f"{name},S{at // 2},{('Baseline', 'Week 4')[at % 2]},sample," for at, name in enumerate(names)]
+    csv_sheet.write_text("\n".join(["file,subject,visit,role,control_for", *rows, "FMO.fcs,,,fmo,FOXP3"]) + "\n")
+    done = check(csv_sheet, "-t", "treg_foxp3")
+    assert done.return_value == 3
+    lacks, broken = [line for line in done.output.splitlines() if line.startswith("row")]
+    assert lacks.startswith(
+        "rows 2, 4 to 8, file  P1.fcs, P3.fcs, P4.fcs, P5.fcs and 2 more: $PnN/$PnS: FOXP3: no chan"
+    )
+    assert broken.startswith("row 3, file           P2.fcs: [E_NOT_FCS] byte 0: not an FCS file")
+    assert "7 files have faults." in done.output
+    found, _ = comments(tmp_path / "samples_checked.xlsx")
+    assert set(found) == {f"A{row}" for row in range(2, 9)}
+    assert found["A8"].startswith("FMO.fcs: $PnN/$PnS: FOXP3"), "it is gated too"
 
 
 def test_a_sound_sheet_leaves_no_copy_and_refreshes_an_old_one(csv_sheet, tmp_path):

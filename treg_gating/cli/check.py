@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ Exit codes: 0 nothing found; 3 the sheet or a file has faults; 2 study or templa
 A file at fault does not stop 'run': that tube fails with its reason, the others are done.
 """
 _SHEET_FAULTS = 3
+_NAMED = 4  # files beside a fault that many have
+_WIDEST = 24  # of the column of rows
 
 
 @click.command("check", epilog=_EPILOG)
@@ -41,14 +44,14 @@ def command(
 
     Where something is found, samples_checked.xlsx is a copy of the sheet with a comment on every bad cell.
     """
-    from treg_gating.draft.annotate import remark_of
+    from treg_gating.draft.annotate import Remark, remark_of
     from treg_gating.errors import SampleSheetError
 
     try:
         inputs = read_inputs(sheet, data, study_file, markers)
     except SampleSheetError as error:
         remarks = [remark_of(fault) for fault in error.faults]
-        _print(remarks)
+        _print([(str(remark.row or "header"), remark) for remark in remarks])
         number = f"{len(remarks)} faults" if len(remarks) > 1 else "1 fault"
         click.echo(f"{sheet}: {number}. No file was read; mend the sheet first.")
         if any(fault.where for fault in error.faults):  # else it cannot be read as a table at all
@@ -59,19 +62,21 @@ def command(
     gating = load_gates(template)
     for note in (*inputs.notes, *what_was_left_out(gating), *inputs.sheet.warnings, *inputs.study.notes):
         click.echo(f"Note: {note}")
-    remarks = [found for tube in inputs.sheet.tubes for found in _header_findings(tube, gating)]
-    _print(remarks)
+    found = [(tube, fault) for tube in inputs.sheet.tubes if (fault := _fault_of_header(tube, gating))]
+    _print(_gathered(found))
+    remarks = [Remark(tube.row, "file", _said([tube], fault)) for tube, fault in found]
     tubes, faulty = len(inputs.sheet.tubes), len({remark.row for remark in remarks})
     subjects, visits = len(inputs.sheet.subjects), len(inputs.study.visits)
     click.echo(f"{tubes} tubes, {subjects} subjects, {visits} planned visits, template {gating.name} {gating.version}.")
-    click.echo(f"{faulty} files have faults." if faulty else "Nothing found; ready to run.")
+    click.echo(
+        f"{faulty} file{' has' if faulty == 1 else 's have'} faults." if faulty else "Nothing found; ready to run."
+    )
     _copy(copy, sheet, remarks)
     return _SHEET_FAULTS if faulty else 0
 
 
-def _header_findings(tube: Tube, gating: GatingTemplate) -> Iterator[Remark]:
-    """What the header of one file has against it. Tubes that are not gated need not answer the panel."""
-    from treg_gating.draft.annotate import Remark
+def _fault_of_header(tube: Tube, gating: GatingTemplate) -> str:
+    """What the header of one file has against it; tubes in which no gate is fitted need not answer the panel."""
     from treg_gating.errors import InputError
     from treg_gating.fcs import read_header
     from treg_gating.panel import match_panel
@@ -79,12 +84,48 @@ def _header_findings(tube: Tube, gating: GatingTemplate) -> Iterator[Remark]:
 
     try:
         header = read_header(tube.path, tube.dataset)
-        if tube.role in {Role.SAMPLE, Role.CONTROL}:
+        if tube.role in {Role.SAMPLE, Role.CONTROL, Role.FMO}:
             template = gating.for_file(header, tube.file)
             mapping = {} if template.imported else tube.markers
             match_panel(template.panel, header.channels, mapping, file=tube.file)
     except InputError as error:
-        yield Remark(tube.row, "file", str(error).replace(str(tube.path), tube.file))
+        text = str(error).replace(str(tube.path), tube.file)
+        name = f"{tube.file}: " if f"{tube.file}: " in text else f"{tube.file}:"
+        return text.replace(name, "", 1)
+    return ""
+
+
+def _gathered(found: Sequence[tuple[Tube, str]]) -> list[tuple[str, Remark]]:
+    """Each fault once, with the rows and the files that have it."""
+    from treg_gating.draft.annotate import Remark
+
+    tubes: dict[str, list[Tube]] = {}
+    for tube, fault in found:
+        tubes.setdefault(fault, []).append(tube)
+    return [
+        (_runs(tube.row for tube in those), Remark(those[0].row, "file", _said(those, fault)))
+        for fault, those in tubes.items()
+    ]
+
+
+def _said(tubes: Sequence[Tube], fault: str) -> str:
+    """A fault with the files that have it; of many files the first are named."""
+    names = ", ".join(tube.file for tube in tubes[:_NAMED])
+    if len(tubes) > _NAMED:
+        names += f" and {len(tubes) - _NAMED} more"
+    return f"{names}: {fault}"
+
+
+def _runs(rows: Iterable[int]) -> str:
+    """Numbers as people write them: those that follow each other as a run.
+
+    >>> _runs([2, 3, 4, 7, 9, 10])
+    '2 to 4, 7, 9 to 10'
+    """
+    runs: list[list[int]] = []
+    for _, run in groupby(enumerate(sorted(rows)), key=lambda item: item[1] - item[0]):
+        runs.append([row for _, row in run])
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def _copy(copy: Path | None, sheet: Path, remarks: Sequence[Remark]) -> None:
@@ -105,36 +146,36 @@ def _copy(copy: Path | None, sheet: Path, remarks: Sequence[Remark]) -> None:
         click.echo(f"The same as comments on the bad cells: {path}")
 
 
-def _print(remarks: Sequence[Remark]) -> None:
-    """A table on a terminal; the same lines without frame elsewhere, so that they can be searched."""
+def _print(remarks: Sequence[tuple[str, Remark]]) -> None:
+    """Remarks with their rows: a table on a terminal; the same lines without frame elsewhere, to be searched."""
     if not remarks:
         return
     if sys.stdout.isatty():
         _print_table(remarks)
         return
-    places = [_place(remark) for remark in remarks]
-    width = max(map(len, places))
-    for place, remark in zip(places, remarks, strict=True):
+    places = [_place(rows, remark.column) for rows, remark in remarks]
+    width = min(_WIDEST, max(map(len, places)))
+    for place, (_, remark) in zip(places, remarks, strict=True):
         first, *more = remark.text.splitlines()
         click.echo(f"{place:<{width}}  {first}")
         for line in more:
             click.echo(f"{'':<{width}}  {line}")
 
 
-def _place(remark: Remark) -> str:
-    if not remark.row:
-        return "header"
-    return f"row {remark.row}, {remark.column}" if remark.column else f"row {remark.row}"
+def _place(rows: str, column: str) -> str:
+    if rows == "header":
+        return rows
+    several = "" if rows.isdecimal() else "s"
+    return f"row{several} {rows}, {column}" if column else f"row{several} {rows}"
 
 
-def _print_table(remarks: Sequence[Remark]) -> None:
+def _print_table(remarks: Sequence[tuple[str, Remark]]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table("row", "column", "what is wrong", "what to do", show_lines=True)
-    for remark in remarks:
-        row = str(remark.row) if remark.row else "header"
+    for rows, remark in remarks:
         # Text, not markup: a cell may hold square brackets.
-        table.add_row(row, remark.column, Text(remark.problem), Text(remark.action))
+        table.add_row(rows, remark.column, Text(remark.problem), Text(remark.action))
     Console().print(table)
