@@ -21,6 +21,7 @@ Array = NDArray[np.float64]
 Floats = NDArray[np.floating[Any]]
 BLOCK = 60_000  # densities, of all components, that fit the processor's cache with what is made of them
 SWAPPED = np.array([[1.0, -1.0], [-1.0, 1.0]])  # signs in the inverse of a 2 × 2 matrix
+PAGE = 4096  # bytes
 LARGEST_POWER = 64.0  # of a few products; beyond it numpy's own power is as quick
 FAINTEST = 40.0  # logarithm of how much lower than the highest a component's root may be; below, it is nowhere
 
@@ -82,7 +83,7 @@ def probabilities(mixtures: Sequence[tuple[Mixture, NDArray[np.bool_]]], points:
     result = np.empty((len(mixtures), len(points)))
     size = mixtures[0][0].size
     blocks = _blocks(points.T.astype(np.float32), size)
-    room, first = np.empty((3, size, blocks[0].shape[1]), np.float32), 0
+    room, first = _room(blocks[0].shape[1] * size, np.float32), 0
     for block in blocks:
         features, part = _features(block.T), slice(first, first + block.shape[1])
         first = part.stop
@@ -108,7 +109,7 @@ class EStep:
         features, self._each = _features(points), size // groups
         self._total = float(counts.sum())
         self._parts = list(zip(_blocks(features, size), _blocks(counts.astype(features.dtype), size), strict=True))
-        self._room = np.empty((3, size, len(self._parts[0][1])), features.dtype)
+        self._room = _room(size * len(self._parts[0][1]), features.dtype)
 
     def __call__(
         self, mixture: Mixture, rows: int | None = None, shapes: tuple[Array, Array] | None = None
@@ -127,11 +128,10 @@ class EStep:
         """
         density = _Density.of(mixture, self._room.dtype, shapes)
         rows = density.coefficients.shape[1] if rows is None else rows
-        groups, room = mixture.size // self._each, self._room[:, : mixture.size]
-        each = groups, self._each
+        each = groups, _ = mixture.size // self._each, self._each
         masses, sums, likelihood = np.zeros(each), np.zeros((*each, rows)), np.zeros(groups)
         for block, weight in self._parts:
-            chance, inverse, total = density.at(block, groups, room)
+            chance, inverse, total = density.at(block, groups, self._room)
             # What is of a point alone is laid upon its few monomials rather than upon all of its components.
             share = (weight / total).reshape(groups, 1, -1)
             chance = chance.reshape(*each, -1)
@@ -179,11 +179,11 @@ class _Density:
         """Density of each component (k, n) against `top`, its root (k, n), and sum of the densities (n,).
 
         In these shapes numpy reduces fastest. With several `groups` of components the sum is that of each, (groups, n).
-        They lie in `room`, shape (3, k, n or more), where there is one, until it is used again.
+        They lie in `room` (:func:`_room`), where there is one, until it is used again.
         """
-        if room is None:
-            room = np.empty((3, len(self.coefficients), features.shape[-1]), features.dtype)
-        inverse, chance, square = room[..., : features.shape[-1]]
+        shape = len(self.coefficients), features.shape[-1]
+        room = _room(shape[0] * shape[1], features.dtype) if room is None else room
+        inverse, chance, square = room[:, : shape[0] * shape[1]].reshape(3, *shape)
         np.matmul(self.coefficients, features, out=inverse)
         np.divide(1.0, inverse, out=inverse)
         _power(inverse, self.exponent, chance, square)
@@ -197,6 +197,19 @@ def _blocks(values: Floats, size: int) -> list[Floats]:
     points = values.shape[-1]
     length = -(-points // max(1, -(-points * size // BLOCK))) or 1
     return [values[..., first : first + length] for first in range(0, max(points, 1), length)]
+
+
+def _room(size: int, kind: DTypeLike) -> Floats:
+    """Three rows of `size` numbers each that begin at whole pages.
+
+    A processor that reads where it has just written, but for whole pages between, waits for what it wrote: products of
+    rows that begin at odd places take up to three times as long.
+    """
+    kind = np.dtype(kind)
+    pitch = -(-size * kind.itemsize // PAGE) * PAGE // kind.itemsize
+    room = np.empty(3 * pitch + PAGE // kind.itemsize, kind)
+    first = -room.ctypes.data % PAGE // kind.itemsize
+    return room[first : first + 3 * pitch].reshape(3, pitch)
 
 
 def _power(values: Floats, exponent: float, result: Floats, square: Floats) -> None:
