@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -263,12 +264,10 @@ def prepare(
 
 def axis_limits(template: GatingTemplate) -> dict[str, tuple[float, float]]:
     """Axis limits by dimension, the same for every tube: the scale's own range."""
-    limits: dict[str, tuple[float, float]] = {}
-    for marker, transform in template.transforms.items():
-        limits[marker] = _limits_of(transform)
-    return limits
+    return {marker: _limits_of(transform) for marker, transform in template.transforms.items()}
 
 
+@lru_cache(maxsize=64)
 def _limits_of(transform: Transform) -> tuple[float, float]:
     if isinstance(transform, Linear):
         return (0.0, 262144.0)

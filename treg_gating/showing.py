@@ -70,8 +70,9 @@ class Showing:
         drawn = drawable(self._template, walk, self._view)
         told = last or self._tells_interval(walk)
         return [
-            # The longest first, so that no thread waits long for another at the end.
-            *(partial(self._move, name, walk) for name in moving if self._begins("move", name)),
+            # What others wait for first, and then the longest, so that no thread waits long for another at the end. The
+            # lowest gates before all: they take least, and the main thread will soon ask the other for columns.
+            *(partial(self._move, name, walk) for name in reversed(moving) if self._begins("move", name)),
             *([partial(self._find_interval, walk)] if told and self._begins("interval", "") else []),
             *medians.parts(),
             *(partial(self._draw, step, walk) for step in drawn if self._begins("draw", step.population)),

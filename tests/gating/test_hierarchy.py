@@ -95,6 +95,21 @@ def test_combined_populations_by_hand(make_template: Template, make_view: View) 
     }  # fmt: skip
 
 
+def test_combined_populations_of_few_events_are_those_of_many(make_template: Template, make_view: View) -> None:
+    """A combination is asked of its parent's events alone where these are few."""
+    template = make_template(
+        "a,clean,A,+,fixed,low=9,own,", "b,clean,B,+,fixed,low=1,own,", "rare,a,B,-,fixed,low=2,own,",
+        "one,a,,,combine,b & !rare | rare & !b,,", "same,clean,,,combine,a & b & !rare | a & rare & !b,,",
+    )  # fmt: skip
+    a, b = np.random.default_rng(5).integers(0, (10, 4), (2_000, 2)).T.astype(float)
+    walk = alone(template, make_view(A=a, B=b))
+    assert walk.rows.few("a") is not None
+    expected = np.flatnonzero((a == 9) & ((b >= 1) != (b < 2)))
+    assert 0 < len(expected) < len(walk.rows["a"])  # type: ignore[arg-type]
+    for name in ("one", "same"):
+        np.testing.assert_array_equal(walk.rows[name], expected)
+
+
 @pytest.mark.parametrize(
     ("values", "rule", "status", "said"),
     [

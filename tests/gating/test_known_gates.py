@@ -106,6 +106,17 @@ def test_only_what_leads_to_known_gates_goes_through_in_stretches(
     assert selection.known_masks(template, {}, quick) == {}
 
 
+def test_many_events_are_asked_in_two_halves(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    view, _ = views(tube(rng, False), np.ones(N, bool))
+    gate, some = Interval(("D1",), 0.4), np.sort(rng.choice(N, 9_001, replace=False))
+    for sign in "+-":
+        expected = some[selection.selected(gate, sign, some, view)]
+        for many in (1, len(some), len(some) + 1):
+            monkeypatch.setattr(selection, "MANY", many)
+            np.testing.assert_array_equal(selection.chosen(gate, sign, some, view), expected)
+        assert selection.chosen(gate, sign, some[:0], view).tolist() == []
+
+
 def test_no_events(template: GatingTemplate) -> None:
     sample = Sample(np.empty((0, len(CHANNELS)), "f4"), tuple(Channel(name) for name in CHANNELS))
     columns = LinearColumns(sample, matrix(), DYES)

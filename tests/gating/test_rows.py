@@ -20,6 +20,10 @@ def test_indices_masks_and_counts_say_the_same(share: float) -> None:
         np.testing.assert_array_equal(rows[name], np.flatnonzero(mask))
         np.testing.assert_array_equal(rows.mask(name), mask)
         assert rows.count(name) == mask.sum()
+        some = np.arange(3, 1_000, 7)
+        np.testing.assert_array_equal(rows.among(name, some), mask[some])
+        assert rows.how_many(name, some) == mask[some].sum()
+        assert rows.among(name, some[:0]).tolist() == []
     assert rows.count("all") == 1_000
 
 
@@ -28,6 +32,7 @@ def test_what_is_not_estimable_has_no_events() -> None:
     rows["none"] = None
     assert rows["none"] is rows.count("none") is None
     assert not rows.mask("none").any()
+    assert rows.among("none", np.arange(4)).tolist() == [False] * 4
     del rows["none"]
     assert len(rows) == 0
     with pytest.raises(KeyError):

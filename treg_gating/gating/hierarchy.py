@@ -19,7 +19,7 @@ from treg_gating.gating.looks import PopulationLooks, TooEarlyError
 from treg_gating.gating.method import UNTOLD, FitContext
 from treg_gating.gating.results import FittedGate, GateStatus
 from treg_gating.gating.rows import PopulationRows
-from treg_gating.gating.selection import held, known_masks, selected, sparse
+from treg_gating.gating.selection import chosen, held, known_masks, sparse
 from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate, Rule
 from treg_gating.gating.view import EventView
 from treg_gating.threads import aside, beside
@@ -289,7 +289,7 @@ def _select(step: GateStep, gate: FittedGate, walk: Walk, view: EventView) -> No
         walk.why_not[step.population] = walk.why_not.get(step.parent) or f"{step.population}: {reason}"
         return
     if (some := sparse(walk.rows, step.parent)) is not None:
-        walk.rows[step.population] = some[selected(gate.gate, step.sign, some, view)]
+        walk.rows[step.population] = chosen(gate.gate, step.sign, some, view)
     else:
         walk.rows.keep(step.population, held(step, gate.gate, walk.rows.mask(step.parent), view))
 
@@ -311,7 +311,11 @@ def _combine(step: CombineStep, walk: Walk) -> None:
     if pending:
         walk.rows.pass_on(step.parent, step.population)  # as a gate that is not stained
         return
-    walk.rows.keep(step.population, step.expression.evaluate(walk.rows.mask) & walk.rows.mask(step.parent))
+    if (some := walk.rows.few(step.parent)) is not None:
+        held_by = step.expression.evaluate(lambda name: walk.rows.among(name, some))
+        walk.rows[step.population] = some[held_by]
+    else:
+        walk.rows.keep(step.population, step.expression.evaluate(walk.rows.mask) & walk.rows.mask(step.parent))
 
 
 def _not_stained(walk: Walk, population: str) -> bool:

@@ -129,15 +129,18 @@ class PopulationRows(MutableMapping[str, "Indices | None"]):
             mask[kept] = True
         return mask
 
-    def how_many(self, name: str, some: Indices) -> int:
-        """How many of some events are among those of a population; none where it is not estimable."""
+    def among(self, name: str, some: Indices) -> Mask:
+        """Which of some events, shape (n,), are in a population; none where it is not estimable."""
         kept = self._kept[name]
         if kept is None or not len(kept) or not len(some):
-            return 0
+            return np.zeros(len(some), np.bool_)
         if kept.dtype == np.bool_:
-            return int(np.count_nonzero(kept[some]))
-        at = np.minimum(np.searchsorted(kept, some), len(kept) - 1)
-        return int(np.count_nonzero(kept[at] == some))
+            return np.asarray(kept[some])
+        return np.asarray(kept[np.minimum(np.searchsorted(kept, some), len(kept) - 1)] == some)
+
+    def how_many(self, name: str, some: Indices) -> int:
+        """How many of some events are among those of a population; none where it is not estimable."""
+        return int(np.count_nonzero(self.among(name, some)))
 
     def count(self, name: str) -> int | None:
         """How many events there are; None where it is not estimable."""

@@ -13,17 +13,24 @@ from treg_gating.gating.steps import BEFORE, GateStep, GatingTemplate
 from treg_gating.gating.view import EventView
 from treg_gating.threads import side_by_side
 
-__all__ = ["between", "held", "known_masks", "selected", "sparse"]
+__all__ = ["between", "chosen", "held", "known_masks", "selected", "sparse"]
 
 Mask = NDArray[np.bool_]
 
 FEW = 0.25  # share of the events
+MANY = 1 << 15  # events that are worth a second thread
 
 
 def selected(gate: Gate, sign: str, parent: Indices, view: EventView) -> Mask:
     """Of some events a mask of those on the side of the gate that `sign` names; NaN belongs to neither side."""
     inside = view.inside(gate, parent)
     return inside if sign == "+" else ~inside & view.finite(gate.dims, parent)
+
+
+def chosen(gate: Gate, sign: str, parent: Indices, view: EventView) -> Indices:
+    """Of some events those that :func:`selected` tells, two halves of many side by side."""
+    halves = [parent] if len(parent) < MANY else np.array_split(parent, 2)
+    return np.concatenate(side_by_side(lambda half: half[selected(gate, sign, half, view)], halves))
 
 
 def known_masks(template: GatingTemplate, gates: Mapping[str, Gate], view: EventView) -> dict[str, Mask]:
