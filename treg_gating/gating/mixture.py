@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["EStep", "Mixture", "Posterior", "expectation", "marginal", "precisions", "probability", "triangle"]
+__all__ = ["TAILS", "EStep", "Mixture", "Posterior", "expectation", "marginal", "precisions", "probability", "triangle"]
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.floating[Any]]
 BLOCK = 60_000  # densities, of all components, that fit the processor's cache with what is made of them
+TAILS = 0.5, 1e4  # degrees of freedom that a fit can work with; behind them nothing more changes
 SWAPPED = np.array([[1.0, -1.0], [-1.0, 1.0]])  # signs in the inverse of a 2 × 2 matrix
 PAGE = 4096  # bytes
 LARGEST_POWER = 64.0  # of a few products; beyond it numpy's own power is as quick
