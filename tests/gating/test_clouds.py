@@ -13,7 +13,7 @@ from treg_gating.gating.bins import bin_events, merged
 from treg_gating.gating.gates import Ellipse
 from treg_gating.gating.method import FitContext, Learner
 from treg_gating.gating.methods.aligned_mixture import AlignedMixture
-from treg_gating.gating.methods.mixture_ellipse import BIN, MixtureEllipse, _cells, _levels
+from treg_gating.gating.methods.mixture_ellipse import BIN, MixtureEllipse, _cells, _coarse_and_fine, _coarse_numbers
 from treg_gating.gating.methods.singlets import SingletBand
 from treg_gating.gating.mixture import Mixture, expectation, precisions
 from treg_gating.gating.mixture_fit import fit_each, fit_mixture, likeliest
@@ -113,6 +113,16 @@ def test_without_the_seed_marker_the_densest_cloud_is_taken_and_it_is_said(conte
     assert "density (CD3 shows one peak)" in flat.reason
 
 
+def test_lymphocytes_are_found_among_events_that_are_no_number(context: Make) -> None:
+    events, cd3, lymphocyte = blood(2)
+    odd = np.vstack([events, [[np.nan, 3.0], [np.inf, -np.inf], [4.0, np.nan]]])[::-1]
+    bright = np.append(cd3, [9.0, 9.0, 9.0])[::-1]
+    usual = MixtureEllipse().fit(context(events[::-1], ("FSC-A", "SSC-A"), {"CD3": cd3[::-1]})).gate.contains(events)
+    gate = MixtureEllipse().fit(context(odd, ("FSC-A", "SSC-A"), {"CD3": bright})).gate
+    assert np.mean(gate.contains(events) != usual) < 0.002
+    assert gate.contains(events)[lymphocyte].mean() > 0.88
+
+
 def test_ellipse_holds_the_mass_asked_for(context: Make) -> None:
     rng = np.random.default_rng(9)
     events = rng.multivariate_normal([3, 5], [[1.0, 0.6], [0.6, 1.0]], 8_000)
@@ -162,15 +172,17 @@ def test_no_cloud_no_ellipse(events: np.ndarray, words: str, context: Make) -> N
 def test_the_grid_drawn_together_holds_what_merged_bins_hold() -> None:
     rng = np.random.default_rng(11)
     events = rng.normal(0, 1.5, (2, 30_000))
-    events[:, :4] = [[np.inf, np.nan, 9.0, -8.5], [0.0, 0.0, 0.0, 0.0]]  # beyond the grid
-    levels = _levels(_cells(events, np.zeros(2), np.ones(2)))
+    events[:, :4] = [[np.inf, -np.inf, 9.0, -8.5], [0.0, 0.0, 0.0, 0.0]]  # beyond the grid
+    cell = _cells(events, np.zeros(2), np.ones(2))
+    coarse, fine, numbers = _coarse_and_fine(cell)
     binned = bin_events(events[:, 4:].T, BIN)
-    for data in reversed(levels):
+    for data in (fine, coarse):
         binned = merged(binned, data.width)
         order, other = (np.lexsort(np.floor(one.points / data.width).T) for one in (data, binned))
         np.testing.assert_allclose(data.points[order], binned.points[other], atol=1e-6)
         assert data.counts[order].tolist() == binned.counts[other].tolist()
-    assert levels[0].width == pytest.approx(0.4)
+    assert coarse.width == pytest.approx(0.4)
+    assert np.bincount(_coarse_numbers()[cell])[numbers].tolist() == coarse.counts.tolist()
 
 
 def test_mixture_finds_two_normal_clouds() -> None:
@@ -219,6 +231,24 @@ def test_mixtures_fitted_side_by_side_are_those_fitted_alone() -> None:
     for name in ("means", "scales", "weights"):
         for one, other in zip(found, alone, strict=True):
             np.testing.assert_allclose(getattr(one, name), getattr(other, name))
+
+
+def test_a_start_that_is_hopelessly_behind_goes_no_further() -> None:
+    """The best ends as good, or is left where nothing can overtake it."""
+    rng = np.random.default_rng(6)
+    clouds = [rng.normal(at, 0.1, (3_000, 2)) for at in ((0, 0), (1, 0), (0, 1.5))]
+    binned = bin_events(np.concatenate(clouds), 0.05)
+
+    def start(means: list[list[float]]) -> Mixture:
+        return Mixture(np.array(means), np.repeat(0.04 * np.eye(2)[None], 3, axis=0), np.full(3, 1 / 3), 8.0)
+
+    good, bad = start([[0.1, 0], [0.9, 0], [0, 1.4]]), start([[0.0, 1.5], [0.1, 1.5], [0.5, 0]])
+    more = {"floor": 0.01, "iterations": 30, "tolerance": 1e-9}
+    ends = fit_each(binned, [bad, good], patience=2.0, **more)  # type: ignore[arg-type]
+    patient = fit_each(binned, [bad, good], **more)  # type: ignore[arg-type]
+    assert likeliest(binned, ends) is ends[1]
+    np.testing.assert_allclose(ends[1].means, patient[1].means, atol=1e-3)
+    assert not np.allclose(ends[0].means, patient[0].means, atol=1e-6)
 
 
 def cd4(seed: int, share: float, shift: float = 0.0, n: int = 8_000) -> tuple[dict[str, np.ndarray], np.ndarray]:

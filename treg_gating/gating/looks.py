@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.gating.bins import Binned
+from treg_gating.gating.gates import Interval
 from treg_gating.gating.method import Counted
 from treg_gating.gating.rows import Indices, PopulationRows
 from treg_gating.gating.view import EventView
@@ -59,6 +60,10 @@ class PopulationLooks:
         if self.parent == self.name or self.populations.count(self.parent) is None:
             return self.fetch(names)
         return self.view.values(names, self.rows[self.populations.mask(self.parent)[self.rows]])
+
+    def beyond(self, name: str, cut: float, step: int) -> NDArray[np.bool_]:
+        """As :meth:`treg_gating.gating.method.FitContext.beyond`."""
+        return self.view.inside(Interval((name,), low=cut), self.populations.every(self.name, step))
 
     def binned(self, names: Sequence[str], width: float) -> Binned:
         """As :meth:`treg_gating.gating.method.FitContext.binned`."""

@@ -31,7 +31,6 @@ __all__ = [
     "argument",
     "describe",
     "parse_arguments",
-    "within",
 ]
 
 ENOUGH = 100_000  # events
@@ -47,6 +46,9 @@ class Looks(Protocol):
 
     def counted(self, name: str, step: int) -> Counted:
         """As :meth:`FitContext.counted`."""
+
+    def beyond(self, name: str, cut: float, step: int) -> NDArray[np.bool_]:
+        """As :meth:`FitContext.beyond`."""
 
     def binned(self, names: Sequence[str], width: float) -> Binned:
         """As :meth:`FitContext.binned`."""
@@ -127,6 +129,12 @@ class FitContext:
         values = np.sort(self.fetch((name,))[::step, 0].astype(np.float64))
         values = values[np.isfinite(values)]
         return values, np.ones(len(values), np.int64)
+
+    def beyond(self, name: str, cut: float, step: int = 1) -> NDArray[np.bool_]:
+        """Mask, of every `step`-th event, of those that lie at `cut` or beyond it on a dimension."""
+        if self.looks is not None:
+            return self.looks.beyond(name, cut, step)
+        return np.asarray(self.fetch_every(step, (name,))[:, 0] >= cut)
 
     def binned(self, names: Sequence[str], width: float) -> Binned:
         """Sparse histogram of the events that are finite on all these dimensions, in bins of `width` gate units.
@@ -278,22 +286,6 @@ def _number(text: str) -> float:
     if np.isnan(value):
         raise ValueError(text)  # every comparison with it would be false
     return value
-
-
-def within(method: Any, **limits: tuple[float, float]) -> None:
-    """Refuse a method some of whose arguments lie outside their limits, which belong to what is allowed.
-
-    Raises
-    ------
-    ValueError : with every argument that does.
-    """
-    wrong = [
-        f"{name} is {getattr(method, name):g}; expected {low:g} to {high:g}"
-        for name, (low, high) in limits.items()
-        if not low <= getattr(method, name) <= high
-    ]
-    if wrong:
-        raise ValueError("; ".join(wrong))
 
 
 def describe(kind: type[Any]) -> list[tuple[str, str, str, str]]:

@@ -7,7 +7,6 @@ component of their own (Peel & McLachlan, Stat Comput 2000; Lo et al., Cytometry
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import lgamma
@@ -16,12 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["TAILS", "EStep", "Mixture", "Posterior", "expectation", "marginal", "precisions", "probability", "triangle"]
+__all__ = ["EStep", "Mixture", "expectation", "marginal", "precisions", "probabilities", "probability", "triangle"]
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.floating[Any]]
 BLOCK = 60_000  # densities, of all components, that fit the processor's cache with what is made of them
-TAILS = 0.5, 1e4  # degrees of freedom that a fit can work with; behind them nothing more changes
 SWAPPED = np.array([[1.0, -1.0], [-1.0, 1.0]])  # signs in the inverse of a 2 × 2 matrix
 PAGE = 4096  # bytes
 LARGEST_POWER = 64.0  # of a few products; beyond it numpy's own power is as quick
@@ -76,42 +74,23 @@ def expectation(mixture: Mixture, points: Array) -> tuple[Array, Array, Array]:
 
 def probability(mixture: Mixture, wanted: NDArray[np.bool_], points: Array) -> Array:
     """Probability that an event at `points`, shape (n, d), is of the components `wanted`, shape (k,); shape (n,)."""
-    return np.asarray(Posterior([(mixture, wanted)])(points)[0])
+    return np.asarray(probabilities([(mixture, wanted)], points)[0])
 
 
-class Posterior:
-    """:func:`probability` by several mixtures of as many components, each with those that are wanted.
-
-    What is the same for all points is made once; points may be asked for more than once.
-    """
-
-    def __init__(self, mixtures: Sequence[tuple[Mixture, NDArray[np.bool_]]]) -> None:
-        self._size = mixtures[0][0].size
-        inverses, halves = precisions(np.concatenate([mixture.scales for mixture, _ in mixtures]))
-        parts = [slice(first, first + self._size) for first in range(0, len(halves), self._size)]
-        self._asked = [
-            (_Density.of(mixture, np.float32, (inverses[part], halves[part])), wanted.astype(np.float32))
-            for part, (mixture, wanted) in zip(parts, mixtures, strict=True)
-        ]
-
-    def some(self, those: Sequence[int]) -> Posterior:
-        """By those of the mixtures, in this order."""
-        few = copy(self)
-        few._asked = [self._asked[at] for at in those]
-        return few
-
-    def __call__(self, points: Array) -> Array:
-        """At `points`, shape (n, d); shape (mixtures, n)."""
-        result = np.empty((len(self._asked), len(points)))
-        blocks = _blocks(points.T.astype(np.float32), self._size)
-        room, first = _room(blocks[0].shape[1] * self._size, np.float32), 0
-        for block in blocks:
-            features, part = _features(block.T), slice(first, first + block.shape[1])
-            first = part.stop
-            for row, (density, chosen) in zip(result, self._asked, strict=True):
-                chance, _, total = density.at(features, room=room)
-                row[part] = chosen @ chance / total
-        return result
+def probabilities(mixtures: Sequence[tuple[Mixture, NDArray[np.bool_]]], points: Array) -> Array:
+    """:func:`probability` by several mixtures of as many components, each with those that are wanted; shape (m, n)."""
+    asked = [(_Density.of(mixture, np.float32), wanted.astype(np.float32)) for mixture, wanted in mixtures]
+    result = np.empty((len(mixtures), len(points)))
+    size = mixtures[0][0].size
+    blocks = _blocks(points.T.astype(np.float32), size)
+    room, first = _room(blocks[0].shape[1] * size, np.float32), 0
+    for block in blocks:
+        features, part = _features(block.T), slice(first, first + block.shape[1])
+        first = part.stop
+        for row, (density, chosen) in zip(result, asked, strict=True):
+            chance, _, total = density.at(features, room=room)
+            row[part] = chosen @ chance / total
+    return result
 
 
 class EStep:
@@ -187,7 +166,7 @@ class _Density:
         """Of a mixture; `shapes` are its :func:`precisions` where they are known."""
         d = mixture.means.shape[1]
         half = (mixture.nu + d) / 2
-        constant = lgamma(half) - lgamma(mixture.nu / 2) - d / 2 * np.log(mixture.nu * np.pi)
+        constant = _middle_height(mixture.nu, d)
         inverses, half_log_determinants = shapes or precisions(mixture.scales)
         heights = np.log(np.maximum(mixture.weights, 1e-300)) + constant + half_log_determinants
         top = float(heights.max())
@@ -255,6 +234,19 @@ def _power(values: Floats, exponent: float, result: Floats, square: Floats) -> N
 
 
 @lru_cache
+def _middle_height(nu: float, d: int) -> float:
+    """Log density of the t distribution in its middle, for the unit matrix."""
+    return lgamma((nu + d) / 2) - lgamma(nu / 2) - d / 2 * float(np.log(nu * np.pi))
+
+
+@lru_cache
+def _times(d: int) -> NDArray[np.float64]:
+    """How often each entry of :func:`triangle` is in a symmetric matrix."""
+    rows, columns = triangle(d)
+    return np.where(rows == columns, 1.0, 2.0)
+
+
+@lru_cache
 def triangle(d: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows and columns i ≤ j of a d × d matrix."""
     return np.triu_indices(d)
@@ -265,13 +257,9 @@ def _features(points: Floats) -> Floats:
 
     All distances of an E step, and all sums of an M step, are one matrix product with them.
     """
-    n, d = points.shape
-    features, last = np.empty((1 + d + d * (d + 1) // 2, n), points.dtype), 1 + d
-    features[0], features[1:last] = 1.0, points.T
-    for at, axis in enumerate(points.T):
-        first, last = last, last + d - at
-        np.multiply(axis, points.T[at:], out=features[first:last])
-    return features
+    rows, columns = triangle(points.shape[1])
+    axes = points.T
+    return np.concatenate([np.ones_like(axes[:1]), axes, axes[rows] * axes[columns]])
 
 
 def precisions(scales: Array) -> tuple[Array, Array]:
@@ -292,5 +280,5 @@ def _quadratic_forms(means: Array, precisions: Array) -> Array:
     coefficients = np.empty((len(means), 1 + d + len(rows)))
     coefficients[:, 0] = (pulled * means).sum(axis=1)
     coefficients[:, 1 : 1 + d] = -2 * pulled
-    coefficients[:, 1 + d :] = precisions[:, rows, columns] * np.where(rows == columns, 1.0, 2.0)
+    np.multiply(precisions[:, rows, columns], _times(d), out=coefficients[:, 1 + d :])
     return coefficients

@@ -57,6 +57,7 @@ def fit_each(
     tolerance: float = 1e-6,
     own: tuple[Sequence[NDArray[np.bool_]], int] | None = None,
     single: bool = False,
+    patience: float = np.inf,
 ) -> list[Mixture]:
     """:func:`fit_mixture` from several starts of one size, side by side: one step of all takes less time.
 
@@ -65,6 +66,8 @@ def fit_each(
     Parameters
     ----------
     own : the components of each start that are drawn to their own spread, and the axis.
+    patience : a start goes no further that would not come to where the best one is were its steps that many times as
+        good as the last one; nor does the best one when it is the only one left.
     """
     d, size = data.points.shape[1], starts[0].size
     centre = data.counts @ data.points / data.total if single else np.zeros(d)  # far from it, squares lose digits
@@ -74,12 +77,16 @@ def fit_each(
     better = _MStep(data.total, tie * data.total, ridge, size)
     ends = [replace(start, means=start.means - centre) for start in starts]
     those = [np.zeros(size, np.bool_)] * len(starts) if own is None else list(own[0])
-    going, before = np.arange(len(starts)), np.full(len(starts), -np.inf)
+    going, before, best = np.arange(len(starts)), np.full(len(starts), -np.inf), -np.inf
     mixture, drawn = _joined(ends), np.concatenate(those)
     for left in reversed(range(iterations)):
         masses, sums, after = step(mixture)
         mixture = better(mixture, masses, sums, None if own is None else (drawn, own[1]))
-        goes, before = (after - before >= tolerance) & (left > 0), after
+        gain, before, best = after - before, after, max(best, float(after.max()))
+        goes = (gain >= tolerance) & (left > 0)
+        if left and patience < np.inf:
+            goes &= best - after <= patience * left * gain
+            goes &= (goes & (after < best)).any()  # else all is decided
         if goes.all():
             continue
         for at, one in zip(going, _apart(mixture, size), strict=True):
@@ -133,11 +140,15 @@ class _MStep:
         d = mixture.means.shape[1]
         means = sums[:, 1 : 1 + d] / np.maximum(sums[:, :1], 1e-300)
         alive = masses >= MINIMUM_MASS
-        means = np.where(alive[:, None], means, mixture.means)
+        all_live = bool(alive.all())
+        if not all_live:
+            means = np.where(alive[:, None], means, mixture.means)
         scatter = _scatters(sums, means)
-        drawn = self.pseudo * self._pooled(scatter, masses, own) if self.pseudo else 0.0
-        scales = (scatter + drawn) / np.maximum(masses + self.pseudo, 1e-300)[:, None, None] + self.ridge
-        scales = np.where(alive[:, None, None], scales, mixture.scales)
+        if self.pseudo:
+            scatter += self.pseudo * self._pooled(scatter, masses, own)
+        scales = scatter / np.maximum(masses + self.pseudo, 1e-300)[:, None, None] + self.ridge
+        if not all_live:
+            scales = np.where(alive[:, None, None], scales, mixture.scales)
         return Mixture(means, scales, (masses + 1.0) / (self.total + self.size), mixture.nu)
 
     def _pooled(self, scatter: Array, masses: Array, own: tuple[NDArray[np.bool_], int] | None) -> Array:

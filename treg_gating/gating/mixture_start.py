@@ -34,6 +34,7 @@ Array = NDArray[np.float64]
 STEP = 0.02  # gate units
 TRIES = 6
 SHORT = 20  # steps; after ten some starts that end best are still behind
+PATIENCE = 3.0  # see `fit_each`
 SMOOTHING = 2.0  # bins
 ONE_SD = 0.683  # of a half normal lies within one SD of its mode
 STANDS_OUT = 2.0  # spreads
@@ -164,7 +165,8 @@ def best_mixture(levels: Sequence[Binned], size: int, nu: float, *, floor: float
     """
     first = levels[0]
     starts = _spread_starts(first, size, nu, tries)
-    best = likeliest(first, fit_each(first, starts, floor=floor, iterations=SHORT, tolerance=1e-4, single=True))
+    tried = fit_each(first, starts, floor=floor, iterations=SHORT, tolerance=1e-4, single=True, patience=PATIENCE)
+    best = likeliest(first, tried)
     for data in levels:
         best = fit_mixture(data, best, floor=floor, single=True)
     return best
@@ -173,8 +175,8 @@ def best_mixture(levels: Sequence[Binned], size: int, nu: float, *, floor: float
 def _spread_starts(data: Binned, size: int, nu: float, tries: int) -> list[Mixture]:
     """Mixtures that begin at k-means++ seeds; the same for the same data."""
     centre = data.counts @ data.points / data.total
-    spread = np.asarray(np.cov(data.points.T, aweights=data.counts), dtype=np.float64)
-    spread = spread.reshape(data.points.shape[1], -1)
+    apart = data.points - centre
+    spread = (data.counts[:, None] * apart).T @ apart / data.total
     metric = np.asarray(np.linalg.inv(spread), dtype=np.float64)
     scales, weights = np.repeat(spread[None] / max(size, 2), size, axis=0), np.full(size, 1 / size)
     rngs = [np.random.default_rng(seed) for seed in range(tries)]
@@ -189,7 +191,8 @@ def spread_seeds(data: Binned, size: int, rngs: Sequence[np.random.Generator], f
     seeds, nearest = [np.repeat(first[None], len(rngs), axis=0)], np.full((len(rngs), len(data.counts)), np.inf)
     for _ in range(size - 1):
         gaps = data.points - seeds[-1][:, None]
-        nearest = np.minimum(nearest, ((gaps @ metric) * gaps).sum(axis=-1))
+        squares = (gaps @ metric) * gaps
+        nearest = np.minimum(nearest, sum(squares[:, :, axis] for axis in range(squares.shape[2])))
         chances = np.cumsum(nearest * data.counts, axis=1)
         drawn = [
             int(upto.searchsorted(rng.random() * upto[-1], side="right"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,18 +14,20 @@ from treg_gating.errors import GateFitError
 from treg_gating.gating.bins import Binned
 from treg_gating.gating.density import estimate_density, find_peaks, quantiles
 from treg_gating.gating.gates import Ellipse
-from treg_gating.gating.method import FitContext, MethodFit, argument, within
-from treg_gating.gating.mixture import TAILS, expectation
+from treg_gating.gating.method import FitContext, MethodFit, argument
+from treg_gating.gating.mixture import expectation
 from treg_gating.gating.mixture_start import best_mixture
 from treg_gating.threads import beside
 
 __all__ = ["MixtureEllipse"]
 
 BIN = 0.05  # spreads
-LEVELS = 3  # each with half the bins along each axis: the mixture is sought on the last, ended on the first
-REACH = 160  # bins from the centre
+COARSE = 4  # cells, along each axis, that are one where the mixture is sought; it is ended on the cells themselves
+REACH = 160  # bins from the centre; the cells are two of them wide
 SIDE = 2 * REACH + 2  # cells of the grid, with a border
 CHUNK = 1 << 14  # events; what is made of them stays in the processor's cache
+LEAST_BRIGHT = 50  # events
+ENOUGH = 10_000  # events tell centre and spread well enough for a grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,35 +53,39 @@ class MixtureEllipse:
     dimensions: ClassVar[tuple[int, ...]] = (2,)
 
     def __post_init__(self) -> None:
-        if not (0 < self.mass < 1 and self.components >= 1 and self.minimum >= 1):
+        if not (0 < self.mass < 1 and self.components >= 1 and self.nu > 0 and self.minimum >= 1):
             msg = (
-                f"mass={self.mass:g}, components={self.components}, minimum={self.minimum}: "
+                f"mass={self.mass:g}, components={self.components}, nu={self.nu:g}, minimum={self.minimum}: "
                 "expected mass within 0 to 1, the others above 0"
             )
             raise ValueError(msg)
-        within(self, nu=TAILS)
 
     def fit(self, context: FitContext) -> MethodFit:
         """Ellipse on the step's two dimensions."""
         columns = context.fetch_every(context.every, context.dims).T
-        finite = np.isfinite(columns).all(axis=0)
-        if np.count_nonzero(finite) < self.minimum:
-            msg = f"{np.count_nonzero(finite)} events; at least {self.minimum} are needed"
+        finite = _finite(columns)
+        if finite is not None:
+            columns = columns[:, finite]
+        if columns.shape[1] < self.minimum:
+            msg = f"{columns.shape[1]} events; at least {self.minimum} are needed"
             raise GateFitError(msg)
         with beside(self._bright, [context]) as seeds:
-            centre, spread = _centre_and_spread(columns if finite.all() else columns[:, finite])
+            centre, spread = _centre_and_spread(columns[:, :: max(1, columns.shape[1] // ENOUGH)])
             cell = _cells(columns, centre, spread)
-            levels = _levels(cell)
-            mixture = best_mixture(levels, self.components, self.nu, floor=BIN)
+            coarse, fine, known = _coarse_and_fine(cell)
+            mixture = best_mixture([coarse, fine], self.components, self.nu, floor=BIN)
             ((bright, how),) = seeds()
-        target = levels[0] if bright is None else _levels(cell.take(np.flatnonzero(bright)))[0]
-        target = target if target.total >= 50 else levels[0]
-        k = _component_of(target, mixture.size, expectation(mixture, target.points)[0], mixture.scales, how)
+        target = coarse.counts
+        if bright is not None:
+            those = cell.take(np.flatnonzero(bright if finite is None else bright[finite]))
+            some = np.bincount(_coarse_numbers().take(those), minlength=SIDE**2)[known].astype(np.float64)
+            target = some if some.sum() >= LEAST_BRIGHT else target
+        k = _component_of(target, mixture.size, expectation(mixture, coarse.points)[0], mixture.scales, how)
         mean = centre + spread * mixture.means[k]
         scale = mixture.scales[k] * np.outer(spread, spread)
         distance = _squared_distance(self.mass, self.nu)
         share = float(mixture.weights[k])
-        error = np.sqrt(np.diag(scale) / max(share * levels[0].total, 1.0))
+        error = np.sqrt(np.diag(scale) / max(share * coarse.total, 1.0))
         gate = Ellipse(
             context.dims,
             (float(mean[0]), float(mean[1])),
@@ -100,7 +107,14 @@ class MixtureEllipse:
             return None, f"density ({self.seed} shows one peak)"
         left, right = peaks[-2].index, peaks[-1].index
         cut = density.centres[left + int(np.argmin(density.smoothed[left : right + 1]))]
-        return context.fetch_every(context.every, (self.seed,))[:, 0] >= cut, f"{self.seed}-bright events"
+        return context.beyond(self.seed, float(cut), context.every), f"{self.seed}-bright events"
+
+
+def _finite(columns: NDArray[np.floating[Any]]) -> NDArray[np.bool_] | None:
+    """Mask of the events that are finite on all dimensions; None where all are."""
+    if columns.size and np.isfinite(columns.min()) and np.isfinite(columns.max()):
+        return None
+    return np.asarray(np.isfinite(columns).all(axis=0))
 
 
 def _centre_and_spread(columns: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -115,25 +129,35 @@ def _centre_and_spread(columns: NDArray[np.floating[Any]]) -> tuple[NDArray[np.f
 
 def _cells(
     columns: NDArray[np.floating[Any]], centre: NDArray[np.float64], spread: NDArray[np.float64]
-) -> NDArray[np.intp]:
-    """Number of each event's cell on a grid about the centre, which has a border for what lies beyond it."""
-    cell = np.empty(columns.shape[1], np.intp)
+) -> NDArray[np.int32]:
+    """Number of each event's bin on a grid about the centre, which has a border for what lies beyond it."""
+    cell = np.empty(columns.shape[1], np.int32)
+    room = np.empty((2, min(CHUNK, len(cell))), columns.dtype)
+    scale, begin = 1 / (spread * BIN), REACH + 1 - centre / (spread * BIN)
     for first in range(0, len(cell), CHUNK):
-        part = slice(first, first + CHUNK)
-        number = np.zeros(len(cell[part]), columns.dtype)  # cells have few enough that float32 counts them
-        for values, middle, width in zip(columns, centre, spread * BIN, strict=True):
-            place = values[part] / values.dtype.type(width)
-            place += values.dtype.type(REACH + 1 - middle / width)
-            np.fmax(place, 0, out=place)  # no number, too
-            np.minimum(place, SIDE - 1, out=place)
-            number *= SIDE
-            number += np.floor(place, out=place)
-        cell[part] = number
+        into = cell[first : first + CHUNK]
+        for axis, values in enumerate(columns[:, first : first + CHUNK]):
+            place = np.multiply(values, values.dtype.type(scale[axis]), out=room[axis, : len(into)])
+            place += values.dtype.type(begin[axis])
+            np.clip(place, 0, SIDE - 1, out=place)
+        across, along = room[:, : len(into)].astype(np.int32)
+        np.multiply(across, SIDE, out=into)
+        into += along
     return cell
 
 
-def _levels(cell: NDArray[np.intp]) -> list[Binned]:
-    """Events on the grid, in spreads from the centre, in ever more bins.
+@lru_cache
+def _coarse_numbers() -> NDArray[np.intp]:
+    """By bin of the grid the number of the coarse cell that it lies in, the border in one behind the last."""
+    side = REACH // COARSE
+    numbers = np.full((SIDE, SIDE), side**2)
+    along = np.arange(2 * REACH) // (2 * COARSE)
+    numbers[1:-1, 1:-1] = along[:, None] * side + along
+    return numbers.ravel()
+
+
+def _coarse_and_fine(cell: NDArray[np.int32]) -> tuple[Binned, Binned, NDArray[np.intp]]:
+    """Events in coarse cells and in fine ones of two bins, in spreads from the centre, and the numbers of the former.
 
     Those on the border are left out: saturated and far-off events say nothing of a cloud.
     """
@@ -142,20 +166,17 @@ def _levels(cell: NDArray[np.intp]) -> list[Binned]:
     pairs, beyond = left + right, right - left
     events, x = (row[:, ::2] + row[:, 1::2] for row in (pairs, beyond))
     y = pairs[:, 1::2] - pairs[:, ::2]
+    known = np.flatnonzero(events > 0)
+    rows, columns = np.divmod(known, REACH)
     middle = (2 * np.arange(REACH) + 1 - REACH) * BIN
-    sums = np.stack([events, events * middle[:, None] + x * (BIN / 2), events * middle + y * (BIN / 2)])
-    levels = [_occupied(sums, 2 * BIN)]
-    for level in range(1, LEVELS):
-        sums = sums[:, ::2] + sums[:, 1::2]
-        sums = sums[:, :, ::2] + sums[:, :, 1::2]
-        levels.insert(0, _occupied(sums, 2 * BIN * 2**level))
-    return levels
-
-
-def _occupied(sums: NDArray[np.float64], width: float) -> Binned:
-    """Cells that hold events, from their number and the sums of their places, shape (3, cells, cells)."""
-    events, *places = sums.reshape(3, -1)[:, np.flatnonzero(sums[0] > 0)]
-    return Binned(np.stack(places, axis=1) / events[:, None], events, width)
+    events = events.ravel()[known].astype(np.float64)
+    places = [middle[at] + one.ravel()[known] / events * (BIN / 2) for at, one in ((rows, x), (columns, y))]
+    fine = Binned(np.stack(places).T, events, 2 * BIN)
+    number = (rows // COARSE) * (REACH // COARSE) + columns // COARSE
+    sums = [np.bincount(number, each) for each in (events, *(events * place for place in places))]
+    held = np.flatnonzero(sums[0])
+    merged, *along = (each[held].astype(np.float64) for each in sums)
+    return Binned(np.stack(along).T / merged[:, None], merged, 2 * BIN * COARSE), fine, held
 
 
 def _squared_distance(mass: float, nu: float) -> float:
@@ -168,10 +189,10 @@ def _squared_distance(mass: float, nu: float) -> float:
 
 
 def _component_of(
-    target: Binned, size: int, posterior: NDArray[np.float64], scales: NDArray[np.float64], how: str
+    target: NDArray[np.float64], size: int, posterior: NDArray[np.float64], scales: NDArray[np.float64], how: str
 ) -> int:
     """Component with the most target events; by density, with the most of them per area."""
-    mass = target.counts @ posterior
+    mass = target @ posterior
     if how.startswith("density"):
         mass = mass / np.sqrt(np.linalg.det(scales[:size]))
     return int(np.argmax(mass))
