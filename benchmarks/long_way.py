@@ -25,8 +25,8 @@ def go_the_long_way() -> None:
     """For this process from now on: what is fitted sees every event, every bin and the exact scale."""
     _replace(Axis, near=Axis.values)  # the scale itself, not a table
     _replace(aligned_mixture, merged=_as_it_is)  # all bins
-    _replace(placed_members, merged_with_cells=_each_bin, SETTLED=1e-5, STEPS=200, BARELY=-1.0)
-    _replace(members, probabilities=_probabilities)  # in double precision
+    _replace(placed_members, merged_where_few=_each_bin, SETTLED=1e-5, STEPS=200, LAST_STEPS=200, BARELY=-1.0)
+    _replace(members, Posterior=_Posterior)  # in double precision
     _replace(mixture_ellipse, LEVELS=1)  # all starts on the bins that the last steps see
     _replace(method, ENOUGH=1 << 62)  # every event of a large tube
     _replace(singlets, _cells=lambda area, ratio: (1 / area, ratio, np.ones(len(area))))  # every event
@@ -43,7 +43,7 @@ def _as_it_is(data: Binned, width: float) -> Binned:
     return data
 
 
-def _each_bin(data: Binned, width: float) -> tuple[Binned, np.ndarray[Any, np.dtype[np.intp]]]:
+def _each_bin(data: Binned, width: float, few: float) -> tuple[Binned, np.ndarray[Any, np.dtype[np.intp]]]:
     return data, np.arange(len(data.counts))
 
 
@@ -51,5 +51,12 @@ def _probability(mixture: Mixture, wanted: np.ndarray[Any, np.dtype[np.bool_]], 
     return np.asarray(expectation(mixture, points)[0][:, wanted].sum(axis=1))
 
 
-def _probabilities(mixtures: Sequence[tuple[Mixture, np.ndarray[Any, np.dtype[np.bool_]]]], points: Array) -> Array:
-    return np.array([_probability(mixture, wanted, points) for mixture, wanted in mixtures])
+class _Posterior:
+    def __init__(self, mixtures: Sequence[tuple[Mixture, np.ndarray[Any, np.dtype[np.bool_]]]]) -> None:
+        self._mixtures = mixtures
+
+    def some(self, those: Sequence[int]) -> _Posterior:
+        return _Posterior([self._mixtures[at] for at in those])
+
+    def __call__(self, points: Array) -> Array:
+        return np.array([_probability(mixture, wanted, points) for mixture, wanted in self._mixtures])

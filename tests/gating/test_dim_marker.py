@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from treg_gating.errors import GateFitError
 from treg_gating.gating.bins import Binned, merged
 from treg_gating.gating.dim_marker import UNMOVED, correction, in_deviations, recalibrated
-from treg_gating.gating.members import CONTRADICTED, UNSEEN, Member, corrected, each_probability, restored, stored
+from treg_gating.gating.members import (
+    CONTRADICTED,
+    UNSEEN,
+    EachProbability,
+    Member,
+    corrected,
+    each_probability,
+    restored,
+    stored,
+)
 from treg_gating.gating.method import FitContext, Learner
 from treg_gating.gating.methods.aligned_mixture import UNMEASURED, AlignedMixture
 from treg_gating.gating.mixture import Mixture
@@ -170,3 +179,14 @@ def test_the_method_uses_the_marker_beside_its_own_and_says_when_it_cannot() -> 
     assert UNMEASURED in taught(replace(method, dim="CD5"), seen)["notes"][-1]  # type: ignore[index]
     contradicted = model | {"doubt": CONTRADICTED}
     assert "activated cells may be counted" in method.fit(looked_at(seen, contradicted)).caution
+
+
+def test_some_members_judge_as_they_do_among_all() -> None:
+    one = three()
+    members = [Member(one, np.array([False, i == 0, i < 2]), (0.5 * i, 1.0)) for i in range(3)]
+    points = np.random.default_rng(2).normal(0.4, 0.1, (500, one.means.shape[1]))
+    by_all = each_probability(members, points)
+    np.testing.assert_array_equal(EachProbability(members).some([2, 0])(points), by_all[[2, 0]])
+    for member, row in zip(members, by_all, strict=True):
+        assert each_probability([member], points)[0] == pytest.approx(row, abs=1e-6)
+    assert 0 < by_all.min() < 0.01 < 0.99 < by_all.max() <= 1

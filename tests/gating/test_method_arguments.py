@@ -107,6 +107,16 @@ def test_methods_that_learn_are_known() -> None:
 @pytest.mark.parametrize(
     ("method", "text"),
     [
+        *(
+            ("aligned_mixture", text)
+            for text in ("nu=0", "nu=-1", "nu=inf", "tie=-1", "tie_alone=inf", "bin=0", "bin=inf")
+        ),
+        *(("aligned_mixture", text) for text in ("loose=0", "loose=inf", "stiffness=0", "firmness=-1", "minimum=0")),
+        ("mixture_ellipse", "nu=inf"),
+        ("negative_peak", "k=inf"),
+        ("negative_peak", "adjust=inf"),
+        ("tail", "adjust=inf"),
+        ("valley", "adjust=inf"),
         ("control_quantile", "q=0.4"),
         ("control_quantile", "minimum=0"),
         ("fixed", ""),

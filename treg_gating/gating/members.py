@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,10 +12,10 @@ from numpy.typing import NDArray
 
 from treg_gating.gating.bins import Binned
 from treg_gating.gating.dim_marker import IN_PROPORTION, UNMOVED, Correction, correction, recalibrated
-from treg_gating.gating.mixture import Mixture, marginal, probabilities
+from treg_gating.gating.mixture import Mixture, Posterior, marginal
 from treg_gating.gating.mixture_fit import fit_mixture
 
-__all__ = ["CONTRADICTED", "UNSEEN", "Member", "corrected", "each_probability", "restored", "stored"]
+__all__ = ["CONTRADICTED", "UNSEEN", "EachProbability", "Member", "corrected", "each_probability", "restored", "stored"]
 
 Array = NDArray[np.float64]
 CORRECTIONS, APART_STEPS = 2, 30
@@ -38,10 +39,30 @@ class Member:
         return float(self.mixture.weights[self.wanted].sum())
 
 
+class EachProbability:
+    """Of the population at any points by each of the members."""
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self._posterior = Posterior([(one.mixture, one.wanted) for one in members])
+        self._moved = [one.moved for one in members]
+
+    def some(self, those: Sequence[int]) -> EachProbability:
+        """By those of the members, in this order."""
+        few = copy(self)
+        few._posterior, few._moved = self._posterior.some(those), [self._moved[at] for at in those]
+        return few
+
+    def __call__(self, points: Array) -> Array:
+        """At `points`, shape (n, d); shape (members, n)."""
+        found = self._posterior(points)
+        for row, by in zip(found, self._moved, strict=True):
+            row[:] = recalibrated(row, by)
+        return found
+
+
 def each_probability(members: Sequence[Member], points: Array) -> Array:
     """Of the population at `points`, shape (n, d), by each of the members; shape (members, n)."""
-    found = probabilities([(one.mixture, one.wanted) for one in members], points)
-    return np.array([recalibrated(each, one.moved) for each, one in zip(found, members, strict=True)])
+    return EachProbability(members)(points)
 
 
 def stored(members: Sequence[Member]) -> dict[str, Array]:

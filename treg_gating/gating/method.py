@@ -31,6 +31,7 @@ __all__ = [
     "argument",
     "describe",
     "parse_arguments",
+    "within",
 ]
 
 ENOUGH = 100_000  # events
@@ -286,6 +287,22 @@ def _number(text: str) -> float:
     if np.isnan(value):
         raise ValueError(text)  # every comparison with it would be false
     return value
+
+
+def within(method: Any, **limits: tuple[float, float]) -> None:
+    """Refuse a method some of whose arguments lie outside their limits, which belong to what is allowed.
+
+    Raises
+    ------
+    ValueError : with every argument that does.
+    """
+    wrong = [
+        f"{name} is {getattr(method, name):g}; expected {low:g} to {high:g}"
+        for name, (low, high) in limits.items()
+        if not low <= getattr(method, name) <= high
+    ]
+    if wrong:
+        raise ValueError("; ".join(wrong))
 
 
 def describe(kind: type[Any]) -> list[tuple[str, str, str, str]]:

@@ -7,6 +7,7 @@ component of their own (Peel & McLachlan, Stat Comput 2000; Lo et al., Cytometry
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import lgamma
@@ -15,11 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["EStep", "Mixture", "expectation", "marginal", "precisions", "probabilities", "probability", "triangle"]
+__all__ = ["TAILS", "EStep", "Mixture", "Posterior", "expectation", "marginal", "precisions", "probability", "triangle"]
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.floating[Any]]
 BLOCK = 60_000  # densities, of all components, that fit the processor's cache with what is made of them
+TAILS = 0.5, 1e4  # degrees of freedom that a fit can work with; behind them nothing more changes
 SWAPPED = np.array([[1.0, -1.0], [-1.0, 1.0]])  # signs in the inverse of a 2 × 2 matrix
 PAGE = 4096  # bytes
 LARGEST_POWER = 64.0  # of a few products; beyond it numpy's own power is as quick
@@ -74,23 +76,42 @@ def expectation(mixture: Mixture, points: Array) -> tuple[Array, Array, Array]:
 
 def probability(mixture: Mixture, wanted: NDArray[np.bool_], points: Array) -> Array:
     """Probability that an event at `points`, shape (n, d), is of the components `wanted`, shape (k,); shape (n,)."""
-    return np.asarray(probabilities([(mixture, wanted)], points)[0])
+    return np.asarray(Posterior([(mixture, wanted)])(points)[0])
 
 
-def probabilities(mixtures: Sequence[tuple[Mixture, NDArray[np.bool_]]], points: Array) -> Array:
-    """:func:`probability` by several mixtures of as many components, each with those that are wanted; shape (m, n)."""
-    asked = [(_Density.of(mixture, np.float32), wanted.astype(np.float32)) for mixture, wanted in mixtures]
-    result = np.empty((len(mixtures), len(points)))
-    size = mixtures[0][0].size
-    blocks = _blocks(points.T.astype(np.float32), size)
-    room, first = _room(blocks[0].shape[1] * size, np.float32), 0
-    for block in blocks:
-        features, part = _features(block.T), slice(first, first + block.shape[1])
-        first = part.stop
-        for row, (density, chosen) in zip(result, asked, strict=True):
-            chance, _, total = density.at(features, room=room)
-            row[part] = chosen @ chance / total
-    return result
+class Posterior:
+    """:func:`probability` by several mixtures of as many components, each with those that are wanted.
+
+    What is the same for all points is made once; points may be asked for more than once.
+    """
+
+    def __init__(self, mixtures: Sequence[tuple[Mixture, NDArray[np.bool_]]]) -> None:
+        self._size = mixtures[0][0].size
+        inverses, halves = precisions(np.concatenate([mixture.scales for mixture, _ in mixtures]))
+        parts = [slice(first, first + self._size) for first in range(0, len(halves), self._size)]
+        self._asked = [
+            (_Density.of(mixture, np.float32, (inverses[part], halves[part])), wanted.astype(np.float32))
+            for part, (mixture, wanted) in zip(parts, mixtures, strict=True)
+        ]
+
+    def some(self, those: Sequence[int]) -> Posterior:
+        """By those of the mixtures, in this order."""
+        few = copy(self)
+        few._asked = [self._asked[at] for at in those]
+        return few
+
+    def __call__(self, points: Array) -> Array:
+        """At `points`, shape (n, d); shape (mixtures, n)."""
+        result = np.empty((len(self._asked), len(points)))
+        blocks = _blocks(points.T.astype(np.float32), self._size)
+        room, first = _room(blocks[0].shape[1] * self._size, np.float32), 0
+        for block in blocks:
+            features, part = _features(block.T), slice(first, first + block.shape[1])
+            first = part.stop
+            for row, (density, chosen) in zip(result, self._asked, strict=True):
+                chance, _, total = density.at(features, room=room)
+                row[part] = chosen @ chance / total
+        return result
 
 
 class EStep:
@@ -257,9 +278,13 @@ def _features(points: Floats) -> Floats:
 
     All distances of an E step, and all sums of an M step, are one matrix product with them.
     """
-    rows, columns = triangle(points.shape[1])
-    axes = points.T
-    return np.concatenate([np.ones_like(axes[:1]), axes, axes[rows] * axes[columns]])
+    n, d = points.shape
+    features, last = np.empty((1 + d + d * (d + 1) // 2, n), points.dtype), 1 + d
+    features[0], features[1:last] = 1.0, points.T
+    for at, axis in enumerate(points.T):
+        first, last = last, last + d - at
+        np.multiply(axis, points.T[at:], out=features[first:last])
+    return features
 
 
 def precisions(scales: Array) -> tuple[Array, Array]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from treg_gating.gating import stain_strength
 from treg_gating.gating.bins import Binned, merged_where_few
 from treg_gating.gating.far_side import FarSide, evened, moved
-from treg_gating.gating.members import Member, each_probability
+from treg_gating.gating.members import EachProbability, Member
 from treg_gating.gating.mixture_placement import Placement, Placing
 from treg_gating.gating.stain_strength import Reach, Stretch, middle_of
 
@@ -31,8 +31,8 @@ class PlacedMembers:
 
     Parameters
     ----------
-    sides : how its markers were made even. members : those in the middle on this tube, by the population's share.
-    places : where they lie. stretch : how the last marker was drawn to the cohort's strength behind the sides.
+    sides : how its markers were made even. judge : the members in the middle on this tube, by the population's share.
+    places : where those lie. stretch : how the last marker was drawn to the cohort's strength behind the sides.
     posterior : mean of the members, shape (bins,).
     expected : events of the population by each of them, ascending.
     """
@@ -40,7 +40,7 @@ class PlacedMembers:
     binned: Binned
     sides: tuple[FarSide, ...]
     stretch: Stretch
-    members: tuple[Member, ...]
+    judge: EachProbability
     places: tuple[Placement, ...]
     columns: tuple[str, ...]
     posterior: Array
@@ -62,9 +62,9 @@ class PlacedMembers:
         return float(self.binned.counts @ self.posterior)
 
     def probability(self, points: Array) -> Array:
-        """Of the population at `points`, shape (n,)."""
-        even = self.stretch(moved(points, self.sides))
-        return np.asarray(each_probability(self.members, even).mean(axis=0))
+        """Of the population at `points`, shape (n,), by the member in the middle: all would tell an error no better."""
+        (found,) = self.judge.some([len(self.places) // 2])(self.stretch(moved(points, self.sides)))
+        return np.asarray(found)
 
 
 def place_members(
@@ -101,19 +101,17 @@ def place_members(
         coarse = coarse.at(stretch(coarse.points))
         placing.carry(stretch)
     placed = placing.on(coarse, iterations=steps, tolerance=SETTLED, firmness=firmness)
-    found = [(_at(one, place), place) for one, place in zip(members, placed, strict=True)]
-    probability = each_probability([one for one, _ in found], coarse.points)
+    judge = EachProbability([_at(one, place) for one, place in zip(members, placed, strict=True)])
+    probability = judge(coarse.points)
     order = np.argsort(probability @ coarse.counts, kind="stable")
-    order = order[(len(found) - 1) // 4 : len(found) - (len(found) - 1) // 4]
-    kept, places = zip(*(found[at] for at in order), strict=True)
+    kept = order[(len(order) - 1) // 4 : len(order) - (len(order) - 1) // 4].tolist()
+    judge, probability = judge.some(kept), probability[kept]
     # Most bins lie where hardly any event is of the population; there a cell's probability is good enough.
-    probability = probability[order]
     some = np.asarray((probability > BARELY).any(axis=0))
     posteriors, near = probability[:, cell], np.flatnonzero(some[cell])
-    posteriors[:, near] = each_probability(kept, stretch(even.points[near]))
-    return PlacedMembers(
-        binned, sides, stretch, kept, places, columns, posteriors.mean(axis=0), np.sort(posteriors @ binned.counts)
-    )
+    posteriors[:, near] = judge(stretch(even.points[near]))
+    expected, places = np.sort(posteriors @ binned.counts), tuple(placed[at] for at in kept)
+    return PlacedMembers(binned, sides, stretch, judge, places, columns, posteriors.mean(axis=0), expected)
 
 
 def _at(member: Member, place: Placement) -> Member:

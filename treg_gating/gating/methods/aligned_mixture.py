@@ -17,7 +17,8 @@ from treg_gating.gating.dim_marker import in_deviations
 from treg_gating.gating.far_side import evened
 from treg_gating.gating.gates import HalfPlane, Interval
 from treg_gating.gating.members import CONTRADICTED, each_probability, restored, stored
-from treg_gating.gating.method import FitContext, Learner, MethodFit, argument
+from treg_gating.gating.method import FitContext, Learner, MethodFit, argument, within
+from treg_gating.gating.mixture import TAILS
 from treg_gating.gating.placed_members import PlacedMembers, place_members
 from treg_gating.gating.stain_strength import Reach, middle_of
 
@@ -88,6 +89,10 @@ class AlignedMixture:
                 "expected 2 or 3 markers, 2 or more components, and a start"
             )
             raise ValueError(msg)
+        within(
+            self, nu=TAILS, tie=(0, 100), tie_alone=(0, 100), bin=(1e-6, 1e6), loose=(1e-6, 1e6),
+            stiffness=(1e-3, np.inf), firmness=(0, 1e9), minimum=(1, np.inf),
+        )  # fmt: skip
 
     @property
     def markers(self) -> tuple[str, ...]:

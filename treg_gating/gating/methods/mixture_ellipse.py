@@ -14,8 +14,8 @@ from treg_gating.errors import GateFitError
 from treg_gating.gating.bins import Binned
 from treg_gating.gating.density import estimate_density, find_peaks, quantiles
 from treg_gating.gating.gates import Ellipse
-from treg_gating.gating.method import FitContext, MethodFit, argument
-from treg_gating.gating.mixture import expectation
+from treg_gating.gating.method import FitContext, MethodFit, argument, within
+from treg_gating.gating.mixture import TAILS, expectation
 from treg_gating.gating.mixture_start import best_mixture
 from treg_gating.threads import beside
 
@@ -53,12 +53,13 @@ class MixtureEllipse:
     dimensions: ClassVar[tuple[int, ...]] = (2,)
 
     def __post_init__(self) -> None:
-        if not (0 < self.mass < 1 and self.components >= 1 and self.nu > 0 and self.minimum >= 1):
+        if not (0 < self.mass < 1 and self.components >= 1 and self.minimum >= 1):
             msg = (
-                f"mass={self.mass:g}, components={self.components}, nu={self.nu:g}, minimum={self.minimum}: "
+                f"mass={self.mass:g}, components={self.components}, minimum={self.minimum}: "
                 "expected mass within 0 to 1, the others above 0"
             )
             raise ValueError(msg)
+        within(self, nu=TAILS)
 
     def fit(self, context: FitContext) -> MethodFit:
         """Ellipse on the step's two dimensions."""

@@ -34,7 +34,7 @@ class NegativePeak:
     dimensions: ClassVar[tuple[int, ...]] = (1,)
 
     def __post_init__(self) -> None:
-        if not (self.k > 0 and self.adjust > 0 and self.minimum >= 1):
+        if not (0 < self.k < np.inf and 0 < self.adjust < np.inf and self.minimum >= 1):
             msg = f"k={self.k:g}, adjust={self.adjust:g}, minimum={self.minimum}: expected all above 0"
             raise ValueError(msg)
 

@@ -36,7 +36,7 @@ class Tail:
     dimensions: ClassVar[tuple[int, ...]] = (1,)
 
     def __post_init__(self) -> None:
-        if self.side not in {"high", "low"} or not (0 < self.tolerance < 1 and self.adjust > 0):
+        if self.side not in {"high", "low"} or not (0 < self.tolerance < 1 and 0 < self.adjust < np.inf):
             msg = (
                 f"side is {self.side!r} (expected high or low), tolerance {self.tolerance:g} (expected 0 to 1), "
                 f"adjust {self.adjust:g} (expected above 0)"

@@ -45,7 +45,7 @@ class Valley:
     dimensions: ClassVar[tuple[int, ...]] = (1,)
 
     def __post_init__(self) -> None:
-        if not (0 < self.min_prominence < 1 and 0 < self.depth <= 1 and self.sigma >= 0 and self.adjust > 0):
+        if not (0 < self.min_prominence < 1 and 0 < self.depth <= 1 and self.sigma >= 0 and 0 < self.adjust < np.inf):
             msg = (
                 f"min_prominence={self.min_prominence:g}, depth={self.depth:g}, sigma={self.sigma:g}, "
                 f"adjust={self.adjust:g}: expected shares within 0 to 1, sigma 0 or more, adjust above 0"
