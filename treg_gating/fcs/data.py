@@ -8,10 +8,8 @@ channels, becomes columns.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -24,6 +22,7 @@ from treg_gating.fcs.glance import Look
 from treg_gating.fcs.inspection import Inspection
 from treg_gating.fcs.memory import leased_empty
 from treg_gating.fcs.plausibility import Checks
+from treg_gating.fcs.reads import Reads
 from treg_gating.fcs.segment import Data, Passing, Span, taken
 from treg_gating.sample import absent_events
 from treg_gating.threads import hand_over
@@ -97,7 +96,7 @@ def _as_stored(
     def take(span: Span) -> Look:
         chunk = events[slice(*span)]
         before = {row: column[slice(*span)] for row, column in kept.items()}
-        await_read(span)
+        reads.have(span[0])
         with np.errstate(all="ignore"):
             look = checks.look(span[0], chunk.view(np.uint8), chunk.T, before)
             for row, scale in here.items():
@@ -106,42 +105,31 @@ def _as_stored(
             passing.take(span[0], chunk)
         return look
 
+    spans, reads = data.chunks(), Reads(data, inspection)
+    for first, last in spans:
+        reads.open(first, events[first:last])
     ahead = digest.beside and passing is not None and events.nbytes <= AHEAD_BYTES
-    with _reading(data, events, inspection, ahead=ahead) as await_read:
-        for (first, last), look in taken(take, data.chunks(), alone=digest.wanted):
+    reading = hand_over(reads.have_all) if ahead else None  # the thread of the hash, before it begins with that
+    try:
+        for (first, last), look in taken(take, spans, alone=digest.wanted):
             checks.note(first, look)
             if digest.wanted:
                 stored = {row: kept[row][first:last] for row in here}
                 digest.feed(partial(_bytes_of, events[first:last], stored))
+    finally:  # behind an error, nobody may read on when the file is closed
+        reads.close()
+        if reading is not None and not reading.cancel():
+            reading.result()
     checks.judge(events, kept)
     if clock is None:
         return events, None
     return events, scales[clock](kept[clock]).astype(kind) if clock in scales else kept[clock]
 
 
-@contextmanager
-def _reading(data: Data, events: Array, inspection: Inspection, *, ahead: bool) -> Iterator[Callable[[Span], object]]:
-    """What is called before the events of a span are looked at: it reads them, or waits for the one who reads ahead.
-
-    Parameters
-    ----------
-    ahead : the thread of the hash reads, before it begins with that.
-    """
-
-    def fill(span: Span) -> None:
-        data.fill(*span, memoryview(events[slice(*span)].data).cast("B"), inspection)
-
-    reads = {span: hand_over(fill, span) for span in (data.chunks() if ahead else ())}
-    try:
-        yield (lambda span: reads[span].result()) if ahead else fill
-    finally:  # behind an error, nobody may read on when the file is closed
-        wait([read for read in reads.values() if not read.cancel()])
-
-
 def _as_judged(
     data: Data, wanted: Sequence[int], digest: Digest, inspection: Inspection, passing: Passing | None, *, keep: bool
 ) -> Array:
-    """The same for bytes that were judged before: the thread of the hash reads them too, and they are passed on here.
+    """The same for bytes that were judged before: two threads read them, one hashes them, they are passed on here.
 
     Where they are not kept, a few chunks' memory is used again and again, so that it stays in the processor's cache,
     and only what is looked at is scaled.
@@ -152,35 +140,47 @@ def _as_judged(
     events = leased_empty((room, len(wanted)), kind)
     looked_at = data.looked_at(wanted, passing)
     scales = {row: scale for row, scale in data.scales(wanted).items() if keep or row in looked_at}
-    read = deque[tuple[int, Array, Future[None] | None]]()
+    reads, hashed = Reads(data, inspection), list[Future[None] | None]()
 
-    def bytes_of(chunk: Array, first: int) -> Iterator[memoryview]:
-        view = memoryview(chunk.data).cast("B")
-        data.fill(first, first + len(chunk), view, inspection)
-        yield view
+    def place(i: int) -> tuple[int, Array]:
+        first, last = spans[i]
+        begin = first if keep else i % BUFFERS * (room // BUFFERS)
+        return first, events[begin : begin + last - first]
 
-    def pass_on(first: int, chunk: Array, hashed: Future[None] | None) -> None:
-        if hashed is not None:
-            hashed.result()
-        with np.errstate(all="ignore"):
-            for row, scale in scales.items():
-                chunk[:, row] = scale(chunk[:, row])
-        if passing is not None:
-            passing.take(first, chunk)
+    def bytes_of(first: int, chunk: Array) -> Iterator[memoryview]:
+        reads.have(first)
+        yield memoryview(chunk.data).cast("B")
+
+    def begin(i: int) -> None:
+        if i >= BUFFERS:
+            _await(hashed[i - BUFFERS])
+        first, chunk = place(i)
+        reads.open(first, chunk)
+        hashed.append(digest.feed(partial(bytes_of, first, chunk)))
 
     try:
-        for i, (first, last) in enumerate(spans):
-            if len(read) == BUFFERS:
-                pass_on(*read.popleft())
-            begin = first if keep else i % BUFFERS * (room // BUFFERS)
-            chunk = events[begin : begin + last - first]
-            read.append((first, chunk, digest.feed(partial(bytes_of, chunk, first))))
-        while read:
-            pass_on(*read.popleft())
-    finally:  # behind an error, nobody may read on when the file is closed
-        left = [hashed for *_, hashed in read if hashed is not None and not hashed.cancel()]
-        wait(left)
+        for i in range(len(spans)):
+            while len(hashed) < min(i + BUFFERS, len(spans)):
+                begin(len(hashed))
+            first, chunk = place(i)
+            reads.have(first)
+            if scales:
+                _await(hashed[i])
+            with np.errstate(all="ignore"):
+                for row, scale in scales.items():
+                    chunk[:, row] = scale(chunk[:, row])
+            if passing is not None:
+                passing.take(first, chunk)
+    except BaseException:  # nobody may read on when the file is closed
+        reads.close()
+        wait([one for one in hashed if one is not None and not one.cancel()])
+        raise
     return events if keep else absent_events((n, len(wanted)), kind)
+
+
+def _await(work: Future[None] | None) -> None:
+    if work is not None:
+        work.result()
 
 
 def _bytes_of(events: Array, before: Mapping[int, Array]) -> Iterator[memoryview]:

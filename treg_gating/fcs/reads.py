@@ -1,0 +1,62 @@
+"""Chunks of DATA that several threads read, each what it needs next or, while another reads that, what comes behind."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+from treg_gating.fcs.inspection import Inspection
+from treg_gating.fcs.segment import Array, Data
+
+__all__ = ["Reads"]
+
+
+class Reads:
+    """Reads chunks into memory, each once; to be used as a context, because behind an error nobody may read on.
+
+    Who leaves the context sees to it that nobody asks any more.
+    """
+
+    def __init__(self, data: Data, inspection: Inspection) -> None:
+        self._data, self._inspection = data, inspection
+        self._unread: dict[int, Array] = {}  # in the order of the file; each method is atomic
+        self._read: dict[int, Future[None]] = {}
+
+    def open(self, first: int, chunk: Array) -> None:
+        """From now on the events from the number `first` on may be read into `chunk`, shape (n, channels)."""
+        self._read[first] = Future()
+        self._unread[first] = chunk
+
+    def have(self, first: int) -> None:
+        """Return when the chunk that begins with the event `first` is read: by this thread, if no other has begun.
+
+        Raises
+        ------
+        FCSError : E_CHANGED.
+        """
+        wanted = self._read[first]
+        self._fill(first)
+        for other in list(self._unread):  # rather than wait
+            if wanted.done():
+                break
+            self._fill(other)
+        wanted.result()
+
+    def have_all(self) -> None:
+        """Read whatever nobody has begun."""
+        for first in list(self._unread):
+            self._fill(first)
+
+    def close(self) -> None:
+        """Let nobody begin with another chunk."""
+        self._unread.clear()
+
+    def _fill(self, first: int) -> None:
+        chunk = self._unread.pop(first, None)
+        if chunk is None:
+            return
+        try:
+            self._data.fill(first, first + len(chunk), memoryview(chunk.data).cast("B"), self._inspection)
+        except BaseException as error:  # noqa: BLE001 (raised by who asks for this chunk)
+            self._read[first].set_exception(error)
+        else:
+            self._read[first].set_result(None)
