@@ -11,8 +11,9 @@ import pytest
 from treg_gating.fcs import read_fcs
 from treg_gating.flags import FlagLevel
 from treg_gating.quality import assess
-from treg_gating.quality.margins import look_at_ends, raw_ranges
+from treg_gating.quality.margins import Extremes, look_at_ends, raw_ranges
 from treg_gating.quality.scores import levels_of, scores_of
+from treg_gating.quality.time import every_of
 from treg_gating.sample import Channel, Sample
 from treg_gating.simulate import PRESETS, Disturbance, plan_cohort, simulate_tube
 
@@ -205,6 +206,25 @@ def test_margins_are_those_of_every_event_looked_at_by_itself(order):
         assert ends[name] == pytest.approx(shares)
     assert 0 < expected.sum() < len(events)
     np.testing.assert_array_equal(kept, expected)
+    backwards = Extremes()
+    for first in range(30_000, -1, -10_000):  # as they pass, in any order
+        backwards.take(first, events[first : first + 10_000])
+    columns = {name: np.ascontiguousarray(sample.column(name)) for name in list(ranges)[:2]}
+    again, same = look_at_ends(sample, sample.events, ranges, backwards, columns)
+    np.testing.assert_array_equal(again, expected)
+    assert same == ends
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 1.0])
+@pytest.mark.parametrize("every", [1, 4])
+def test_every_so_many_th_usable_event_is_followed(share, every):
+    usable = np.random.default_rng(8).random(5_000) >= share
+    usable[:7] = usable[-3:] = False
+    usable[100:2_000] &= share < 0.5
+    rows, last = every_of(usable, every) if usable.any() else ([], None)
+    expected = np.flatnonzero(usable)
+    np.testing.assert_array_equal(rows, expected[::every])
+    assert last == (expected[-1] if len(expected) else None)
 
 
 def test_a_negative_peak_on_the_digitisers_floor_is_told():

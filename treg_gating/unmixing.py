@@ -110,6 +110,11 @@ class WholeColumns:
         """By $PnN, shape (n_events,), when all events have come."""
         return dict(zip(self._names, self._begun(np.float32), strict=True))
 
+    @property
+    def as_measured(self) -> dict[str, Events]:
+        """Those of them that are not compensated."""
+        return {name: values for name, values in self.columns.items() if name not in self.unmixing.row}
+
     def _begun(self, kind: DTypeLike) -> Events:
         with self._making:
             if self._made is None:

@@ -17,6 +17,7 @@ from tests.fcs.test_values import Build
 from treg_gating import FCSError
 from treg_gating.fcs import open_fcs, read_fcs, read_header
 from treg_gating.fcs.inspection import Inspection
+from treg_gating.fcs.passing import InTurn
 from treg_gating.fcs.segment import Data
 
 N = 8000
@@ -50,6 +51,17 @@ def raw(build: Build, rng: np.random.Generator) -> bytes:
     events = rng.lognormal(6, 1, (N, len(NAMES))).astype("f4")
     events[:, -1] = np.arange(N)
     return build(events, P3G="2")
+
+
+def test_all_that_look_in_turn_are_handed_all_events(tmp_path: Path, raw: bytes) -> None:
+    path = tmp_path / "x.fcs"
+    path.write_bytes(raw)
+    looking = [Collected(NAMES[:2], (N, len(NAMES))), Collected(NAMES[1:], (N, len(NAMES)))]
+    with open_fcs(path) as file:
+        file.read(passing=InTurn(looking))
+    assert InTurn(looking).channels == set(NAMES)
+    for each in looking:
+        np.testing.assert_array_equal(each.events, read_fcs(path).events)
 
 
 @pytest.mark.usefixtures("_chunks", "_hash")

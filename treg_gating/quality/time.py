@@ -19,7 +19,7 @@ from treg_gating.quality.scores import Scores, levels_of, scores_of
 from treg_gating.quality.traces import COMMON_SHIFT, Traces, follow_rate, follow_signals, runs
 from treg_gating.sample import Sample, StoredEvents
 
-__all__ = ["TimeQuality", "assess_time"]
+__all__ = ["TimeQuality", "assess_time", "every_of"]
 
 Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -86,13 +86,11 @@ def assess_time(sample: Sample, events: StoredEvents, channels: Sequence[str], u
     if not np.isfinite(told).all() or told.size == 0 or told.min() == told.max():
         return TimeQuality(everything, "the Time channel says nothing")
     seconds, notes = (ticks, ()) if ordered else _unwrapped(ticks.astype(np.float64))
-    rows = np.flatnonzero(usable)
-    if len(rows) < MIN_EVENTS:
-        return TimeQuality(everything, f"{len(rows)} events are too few (limit {MIN_EVENTS})", notes=notes)
-    if not ordered and (np.diff(seconds[rows]) < 0).any():
-        rows = rows[np.argsort(seconds[rows], kind="stable")]
-    every = max(1, len(rows) // ENOUGH_EVENTS)
-    last, rows = rows[-1], rows[::every]
+    n = int(np.count_nonzero(usable))
+    if n < MIN_EVENTS:
+        return TimeQuality(everything, f"{n} events are too few (limit {MIN_EVENTS})", notes=notes)
+    every = max(1, n // ENOUGH_EVENTS)
+    rows, last = every_of(usable, every) if ordered else _in_time(usable, every, seconds)
     followed = _followed(sample, events.values, channels, rows)
     if not followed.names:
         return TimeQuality(everything, "no channel to follow over time", notes=notes)
@@ -112,6 +110,27 @@ def assess_time(sample: Sample, events: StoredEvents, channels: Sequence[str], u
         timeline={name: np.asarray(values, dtype=np.float32) for name, values in timeline.items()},
         notes=notes,
     )
+
+
+def every_of(mask: Mask, every: int) -> tuple[Rows, int]:
+    """Rows of every so many of the events in a mask, which has some, the first of them first; row of the last of all.
+
+    Told by the few that are not in it, without a list of all that are.
+    """
+    gaps = np.flatnonzero(~mask)
+    before = gaps - np.arange(len(gaps))  # events of the mask before each
+    n = len(mask) - len(gaps)
+    numbers = np.arange(0, n, every)
+    passed = np.bincount(-(-before // every), minlength=len(numbers))  # gaps between each and the one before it
+    return numbers + np.cumsum(passed[: len(numbers)]), n - 1 + int(np.count_nonzero(before < n))
+
+
+def _in_time(mask: Mask, every: int, seconds: NDArray[np.floating[Any]]) -> tuple[Rows, int]:
+    """The same in order of time."""
+    rows = np.flatnonzero(mask)
+    if (np.diff(seconds[rows]) < 0).any():
+        rows = rows[np.argsort(seconds[rows], kind="stable")]
+    return rows[::every], int(rows[-1])
 
 
 def _unwrapped(seconds: Values) -> tuple[Values, tuple[str, ...]]:
