@@ -28,9 +28,9 @@ class Acceleration:
     """
 
     def __init__(self, metric: Array, memory: int = 5) -> None:
-        self._metric, self._memory = metric, memory
-        self._steps: list[Array] = []  # differences between the lengths of steps, in the metric
-        self._images: list[Array] = []  # and between the places where they ended
+        self._metric, self._known = metric, 0
+        # Differences between the lengths of steps, in the metric, and between the places where they ended.
+        self._steps, self._images = np.zeros((2, len(metric), memory, metric.shape[1]))
         self._last: tuple[Array, Array] | None = None
         self._best = np.full(len(metric), -np.inf)
 
@@ -57,19 +57,26 @@ class Acceleration:
         self._best = np.maximum(values, self._best)
         if self._last is not None:
             before, back = self._last
-            self._steps = [*self._steps, steps - before][-self._memory :]
-            self._images = [*self._images, images - back][-self._memory :]
+            self._learn(steps - before, images - back)
             if fallen.any():
-                for known in (*self._steps, *self._images):
-                    known[fallen] = 0.0
+                self._steps[fallen] = self._images[fallen] = 0.0
                 steps, images = np.where(fallen[:, None], before, steps), np.where(fallen[:, None], back, images)
         self._last = steps, images
-        if not self._steps:
+        if not self._known:
             return images
-        differences = np.stack(self._steps, axis=1)
+        differences = self._steps[:, : self._known]
         squares = differences @ differences.swapaxes(1, 2)
-        ridge = RIDGE * np.trace(squares, axis1=1, axis2=2) + np.finfo(float).tiny
-        squares += ridge[:, None, None] * np.eye(len(self._steps))
+        ridge = RIDGE * np.einsum("gii->g", squares) + np.finfo(float).tiny
+        squares += ridge[:, None, None] * np.eye(self._known)
         parts = np.linalg.solve(squares, differences @ steps[:, :, None])
         # Where all is forgotten the differences are nought, and nothing is added.
-        return np.asarray(images - (parts * np.stack(self._images, axis=1)).sum(axis=1))
+        return np.asarray(images - (parts.swapaxes(1, 2) @ self._images[:, : self._known])[:, 0])
+
+    def _learn(self, step: Array, image: Array) -> None:
+        """How the length of a step, and where it ended, differ from the one before; instead of the oldest known."""
+        if self._known == self._steps.shape[1]:
+            for known in (self._steps, self._images):
+                known[:, :-1] = known[:, 1:]
+        else:
+            self._known += 1
+        self._steps[:, self._known - 1], self._images[:, self._known - 1] = step, image

@@ -218,7 +218,7 @@ class _Model:
     @property
     def metric(self) -> Array:
         """What a difference in each number of :meth:`_Place.joined` counts: in spreads, by the share of the events."""
-        spreads = np.sqrt(np.einsum("gkii->gki", np.linalg.inv(self.inverse)))
+        spreads = np.sqrt(np.einsum("kii->ki", self.scales)).reshape(self.means.shape)
         moves = np.sqrt(self.weights)[:, :, None] / spreads
         together = [np.sqrt((by[:, :, None] * moves**2).sum(axis=1)) for by in (np.ones_like(self.one), self.one)]
         return np.concatenate([*together, moves.reshape(len(moves), -1), np.sqrt(self.weights)], axis=1)
@@ -278,5 +278,4 @@ def _weighed(weights: Array, matrices: Array) -> Array:
 
 def _squares(vectors: Array, matrices: Array) -> Array:
     """Squared lengths of vectors (…, d) by matrices (…, d, d) or one of them."""
-    crossed = vectors[..., :, None] * vectors[..., None, :]  # sooner than many products of small matrices
-    return np.asarray((crossed * matrices).sum(axis=(-2, -1)))
+    return np.asarray(((vectors[..., None, :] @ matrices)[..., 0, :] * vectors).sum(axis=-1))

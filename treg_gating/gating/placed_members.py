@@ -108,10 +108,13 @@ def place_members(
     judge, probability = judge.some(kept), probability[kept]
     # Most bins lie where hardly any event is of the population; there a cell's probability is good enough.
     some = np.asarray((probability > BARELY).any(axis=0))
-    posteriors, near = probability[:, cell], np.flatnonzero(some[cell])
-    posteriors[:, near] = judge(stretch(even.points[near]))
-    expected, places = np.sort(posteriors @ binned.counts), tuple(placed[at] for at in kept)
-    return PlacedMembers(binned, sides, stretch, judge, places, columns, posteriors.mean(axis=0), expected)
+    near, counts = np.flatnonzero(some[cell]), coarse.counts * ~some
+    judged = judge(stretch(even.points.T[:, near].T))
+    posterior = probability.mean(axis=0)[cell]
+    posterior[near] = judged.mean(axis=0)
+    expected = np.sort(probability @ counts + judged @ binned.counts[near])
+    places = tuple(placed[at] for at in kept)
+    return PlacedMembers(binned, sides, stretch, judge, places, columns, posterior, expected)
 
 
 def _at(member: Member, place: Placement) -> Member:
