@@ -178,6 +178,6 @@ def _error(descending: Array, taken: Array, expected: float, deviation: float) -
 
 def _cut(descending: Array, taken: NDArray[Any], expected: float) -> float:
     """Value halfway between the last event taken and the first left out."""
-    at = int(np.clip(np.searchsorted(taken, expected), 0, len(descending) - 1))
+    at = min(int(taken.searchsorted(expected)), len(descending) - 1)
     after = min(at + 1, len(descending) - 1)
     return float((descending[at] + descending[after]) / 2)

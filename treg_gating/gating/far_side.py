@@ -54,8 +54,8 @@ class FarSide:
         along = sign * places
         first = float(along.min())
         histogram = np.bincount(((along - first) / STEP + 0.5).astype(np.intp), counts)
-        margin = int(10 * SMOOTHING)
-        heights = smooth(np.pad(histogram, (margin, margin)), SMOOTHING)[margin:]
+        margin = np.zeros(int(10 * SMOOTHING))
+        heights = smooth(np.concatenate([margin, histogram, margin]), SMOOTHING)[len(margin) :]
         top = min(int(np.argmax(heights)), len(histogram) - 1)
         reach = STEP * int(np.argmax(heights[top:] < ONE_SD * heights[top]))
         width = np.sqrt(max(reach**2 - (SMOOTHING * STEP) ** 2, STEP**2))  # without what the smoothing added

@@ -16,7 +16,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["TAILS", "EStep", "Mixture", "Posterior", "expectation", "marginal", "precisions", "probability", "triangle"]
+__all__ = [
+    "TAILS",
+    "EStep",
+    "Mixture",
+    "Posterior",
+    "expectation",
+    "joined",
+    "marginal",
+    "precisions",
+    "probability",
+    "triangle",
+]
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.floating[Any]]
@@ -55,6 +66,14 @@ class Mixture:
         return spreads
 
 
+def joined(mixtures: Sequence[Mixture]) -> Mixture:
+    """Mixtures of one size, one behind the other."""
+    means, scales, weights = (
+        np.concatenate([getattr(one, name) for one in mixtures]) for name in ("means", "scales", "weights")
+    )
+    return Mixture(means, scales, weights, mixtures[0].nu)
+
+
 def marginal(mixture: Mixture, columns: list[int]) -> Mixture:
     """The mixture on some of its axes."""
     return replace(mixture, means=mixture.means[:, columns], scales=mixture.scales[:, columns][:, :, columns])
@@ -86,12 +105,12 @@ class Posterior:
     """
 
     def __init__(self, mixtures: Sequence[tuple[Mixture, NDArray[np.bool_]]]) -> None:
-        self._size = mixtures[0][0].size
-        inverses, halves = precisions(np.concatenate([mixture.scales for mixture, _ in mixtures]))
-        parts = [slice(first, first + self._size) for first in range(0, len(halves), self._size)]
+        each, self._size = [mixture for mixture, _ in mixtures], mixtures[0][0].size
+        density = _Density.of(joined(each), np.float32)
+        parts = [slice(first, first + self._size) for first in range(0, len(each) * self._size, self._size)]
         self._asked = [
-            (_Density.of(mixture, np.float32, (inverses[part], halves[part])), wanted.astype(np.float32))
-            for part, (mixture, wanted) in zip(parts, mixtures, strict=True)
+            (replace(density, coefficients=density.coefficients[part]), wanted.astype(np.float32))
+            for part, (_, wanted) in zip(parts, mixtures, strict=True)
         ]
 
     def some(self, those: Sequence[int]) -> Posterior:

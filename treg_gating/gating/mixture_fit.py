@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.gating.bins import Binned
-from treg_gating.gating.mixture import EStep, Mixture, triangle
+from treg_gating.gating.mixture import EStep, Mixture, joined, triangle
 
 __all__ = ["fit_each", "fit_mixture", "likeliest"]
 
@@ -78,7 +78,7 @@ def fit_each(
     ends = [replace(start, means=start.means - centre) for start in starts]
     those = [np.zeros(size, np.bool_)] * len(starts) if own is None else list(own[0])
     going, before, best = np.arange(len(starts)), np.full(len(starts), -np.inf), -np.inf
-    mixture, drawn = _joined(ends), np.concatenate(those)
+    mixture, drawn = joined(ends), np.concatenate(those)
     for left in reversed(range(iterations)):
         masses, sums, after = step(mixture)
         mixture = better(mixture, masses, sums, None if own is None else (drawn, own[1]))
@@ -94,26 +94,18 @@ def fit_each(
         if not goes.any():
             break
         going, before = going[goes], after[goes]
-        mixture, drawn = _joined([ends[at] for at in going]), np.concatenate([those[at] for at in going])
+        mixture, drawn = joined([ends[at] for at in going]), np.concatenate([those[at] for at in going])
     return [replace(end, means=end.means + centre) for end in ends]
 
 
 def likeliest(data: Binned, mixtures: Sequence[Mixture]) -> Mixture:
     """Of mixtures of one size the first of those that describe the events best."""
     step = EStep(data.points, data.counts, mixtures[0].size * len(mixtures), len(mixtures))
-    return mixtures[int(np.argmax(step(_joined(mixtures))[2]))]
-
-
-def _joined(mixtures: Sequence[Mixture]) -> Mixture:
-    """Mixtures of one size, one behind the other."""
-    means, scales, weights = (
-        np.concatenate([getattr(one, name) for one in mixtures]) for name in ("means", "scales", "weights")
-    )
-    return Mixture(means, scales, weights, mixtures[0].nu)
+    return mixtures[int(np.argmax(step(joined(mixtures))[2]))]
 
 
 def _apart(mixture: Mixture, size: int) -> list[Mixture]:
-    """The mixtures that :func:`_joined` has put one behind the other."""
+    """The mixtures that :func:`treg_gating.gating.mixture.joined` has put one behind the other."""
     parts = [slice(first, first + size) for first in range(0, mixture.size, size)]
     return [Mixture(mixture.means[part], mixture.scales[part], mixture.weights[part], mixture.nu) for part in parts]
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.gating import stain_strength
 from treg_gating.gating.bins import Binned, merged_where_few
 from treg_gating.gating.far_side import FarSide, evened, moved
 from treg_gating.gating.members import EachProbability, Member
 from treg_gating.gating.mixture_placement import Placement, Placing
-from treg_gating.gating.stain_strength import Reach, Stretch, middle_of
+from treg_gating.gating.stain_strength import Reach, Stretch, look, middle_of
 
 __all__ = ["PlacedMembers", "place_members"]
 
@@ -46,17 +46,17 @@ class PlacedMembers:
     posterior: Array
     expected: Array
 
-    @property
+    @cached_property
     def shift(self) -> Array:
         """The tube's displacement, shape (d,)."""
         return np.asarray(np.mean([place.shift for place in self.places], axis=0))
 
-    @property
+    @cached_property
     def covariance(self) -> Array:
         """Of the displacement, shape (d, d)."""
-        return np.asarray(np.mean([np.linalg.inv(place.information) for place in self.places], axis=0))
+        return np.asarray(np.linalg.inv([place.information for place in self.places]).mean(axis=0))
 
-    @property
+    @cached_property
     def total(self) -> float:
         """Events of the population, by the mean of the members."""
         return float(self.binned.counts @ self.posterior)
@@ -96,8 +96,7 @@ def place_members(
     )
     stretch, steps = Stretch(len(signs) - 1), STEPS
     if reach:
-        seen = placing.on(coarse, iterations=stain_strength.STEPS, firmness=stain_strength.FIRMNESS)
-        stretch, steps = _stretch(members, seen, even, len(signs) - 1, reach), LAST_STEPS
+        stretch, steps = _stretch(members, look(placing, coarse), even, stretch.axis, reach), LAST_STEPS
         coarse = coarse.at(stretch(coarse.points))
         placing.carry(stretch)
     placed = placing.on(coarse, iterations=steps, tolerance=SETTLED, firmness=firmness)

@@ -24,13 +24,14 @@ from treg_gating.gating.bins import Binned
 from treg_gating.gating.mixture import Mixture
 from treg_gating.gating.mixture_placement import Placement, Placing
 
-__all__ = ["FIRMNESS", "STEPS", "Reach", "Stretch", "middle_of"]
+__all__ = ["Reach", "Stretch", "look", "middle_of"]
 
 Array = NDArray[np.float64]
 STEP = 0.001  # gate units; places that are nearer are one
 DRAWN = 100.0  # events of the population that weigh as much as the cohort
 FARTHEST = 1.15  # factor no stretch goes beyond
-LOOSE, STIFFNESS, FIRMNESS, STEPS = 0.1, 300.0, 25.0, 7  # of the placement that sees where it stands
+LOOSE, STIFFNESS, FIRMNESS = 0.1, 300.0, 25.0  # of the placement that sees where the population stands
+STEPS, SETTLED = 7, 2e-3  # of it; a tube that lies where the cohort does takes fewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Reach:
     def of(cls, data: Binned, mixture: Mixture, wanted: NDArray[np.bool_], axis: int, middle: float) -> Reach:
         """By a cohort's mixture on a tube's events, whose median on the axis is `middle` (:func:`middle_of`)."""
         placing = Placing([mixture], loose=LOOSE, stiffness=STIFFNESS, together=[wanted])
-        (place,) = placing.on(data, iterations=STEPS, firmness=FIRMNESS)
+        (place,) = look(placing, data)
         return cls.seen(place, mixture, wanted, axis, middle, data.total)
 
     @classmethod
@@ -66,6 +67,11 @@ class Reach:
         stands = (mixture.means + place.shift + place.moves)[wanted, axis]
         mean = float(np.average(stands, weights=mixture.weights[wanted]))
         return cls(middle, mean - middle, float(total * place.weights[wanted].sum()))
+
+
+def look(placing: Placing, data: Binned) -> list[Placement]:
+    """Let mixtures go as far on a tube as is enough to see where its population stands."""
+    return placing.on(data, iterations=STEPS, tolerance=SETTLED, firmness=FIRMNESS)
 
 
 def middle_of(data: Binned, axis: int) -> float:

@@ -242,7 +242,8 @@ class AlignedMixture:
 
     def _cut(self, context: FitContext, placed: PlacedMembers) -> MethodFit:
         events = context.fetch_inside(placed.columns).astype(np.float64)
-        events = events[np.isfinite(events).all(axis=1)]
+        if not (finite := np.isfinite(events)).all():
+            events = events[finite.all(axis=1)]
         expected, at = placed.total, placed.columns.index(context.dims[0])
         threshold, jitter = balanced_threshold(events[:, at], placed.probability(events), expected)
         error = float(np.hypot(np.sqrt(placed.covariance[at, at]), jitter))
