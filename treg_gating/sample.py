@@ -231,10 +231,6 @@ class Sample:
         """The same sample whose values are not needed any more: they are NaN, and take no memory."""
         return replace(self, events=absent_events(self.events.shape, self.events.dtype))
 
-    def with_warnings(self, *warnings: SampleWarning) -> Sample:
-        """The same sample with more warnings."""
-        return replace(self, warnings=self.warnings + warnings)
-
 
 @dataclass(frozen=True, eq=False)
 class StoredEvents:

@@ -20,7 +20,6 @@ __all__ = ["WorkspaceSample", "read_samples", "workspace_root"]
 NODES = ("Population", "AndNode", "OrNode", "NotNode")
 SHAPES = ("RectangleGate", "PolygonGate", "EllipsoidGate")
 SCALES = ("linear", "log", "logicle", "biex", "fasinh")
-ELLIPSE_VERTICES = 128  # FlowKit's polygon for an ellipse; FlowJo gates by a polygon too
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from treg_gating.simulate.tubes import TubePlan, cd4_events
 
 __all__ = [
     "FULL_MARKERS",
-    "SURFACE_MARKERS",
     "Ceiling",
     "bayes_ceiling",
     "ceiling_plans",
@@ -30,7 +29,6 @@ __all__ = [
 ]
 
 FULL_MARKERS = ("CD25", "CD127", "FOXP3")
-SURFACE_MARKERS = ("CD25", "CD127")
 GOLDEN = 0.6180339887498949
 COFACTOR = 150.0  # a.u.; only the nearest-neighbour check depends on it
 
