@@ -355,6 +355,13 @@ def test_marker_tables(folder: Path) -> None:
 def test_files_that_are_no_sheet(folder: Path, raw: bytes, hint: str) -> None:
     assert any(hint in fault for fault in faults_of(csv(folder, raw)))
     assert any("no such file" in fault for fault in faults_of(folder / "absent.csv"))
+    (fault,) = faults_of(folder)
+    assert fault.endswith(f"Draft one of the files in a folder with 'treg-gating init {folder}'")
+
+
+def test_a_marker_table_that_is_not_there_is_not_called_a_sample_sheet(folder: Path) -> None:
+    with pytest.raises(SampleSheetError, match="no such file; expected a marker table in CSV or XLSX"):
+        read_marker_mapping(folder / "absent.csv")
 
 
 def test_visits_of_tubes_that_are_no_samples(folder: Path) -> None:

@@ -42,7 +42,7 @@ def read_marker_mapping(path: str | Path) -> dict[str, str]:
             )
         return picked
 
-    table = read_table(source, pick)
+    table = read_table(source, pick, "a marker table")
     if faults:
         raise SampleSheetError(faults)
     faults.extend(table.faults)

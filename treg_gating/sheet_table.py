@@ -55,17 +55,22 @@ class Table:
     sha256: str = ""
 
 
+SHEET = "a sample sheet"
 _NO_TABLE = re.compile(rb"(\xef\xbb\xbf)?\s*(<|%PDF|FCS\d\.\d)")
 
 
-def read_table(path: Path, pick: Picker) -> Table:
+def read_table(path: Path, pick: Picker, what: str = SHEET) -> Table:
     """Read the table in `path`: CSV with comma, semicolon or tab, or XLSX, told apart by content.
+
+    Parameters
+    ----------
+    what : is expected there, in words.
 
     Raises
     ------
     SampleSheetError : the file cannot be read as a table at all.
     """
-    raw = _read_bytes(path)
+    raw = _read_bytes(path, what)
     digest = hashlib.sha256(raw).hexdigest()
     is_workbook = raw.startswith(b"PK\x03\x04")
     if is_workbook:
@@ -75,9 +80,11 @@ def read_table(path: Path, pick: Picker) -> Table:
     elif raw.startswith(b"\xd0\xcf\x11\xe0"):
         raise _refuse(path.name, "an old Excel file or one with a password", action="Save it as .xlsx, or as CSV")
     elif _NO_TABLE.match(raw):
-        what = "a document such as a FlowJo workspace, or an FCS file"
-        action = "Draft a sheet with 'treg-gating init FOLDER', or give one of CSV or XLSX"
-        raise _refuse(path.name, f"{what}, where a table is expected", action=action)
+        problem = "a document such as a FlowJo workspace, or an FCS file, where a table is expected"
+        action = f"Give {what} in CSV or XLSX"
+        if what == SHEET:
+            action = "Draft a sheet with 'treg-gating init FOLDER', or give one of CSV or XLSX"
+        raise _refuse(path.name, problem, action=action)
     else:
         text, notes = _decode(path.name, raw)
         lines = _csv_rows(path.name, text)
@@ -127,12 +134,14 @@ def _refuse(file: str, problem: str, **details: str) -> SampleSheetError:
     return SampleSheetError([InputError(problem, file=file, **details)])
 
 
-def _read_bytes(path: Path) -> bytes:
+def _read_bytes(path: Path, what: str) -> bytes:
+    expected = f"{what} in CSV or XLSX"
     try:
         if not path.exists():
-            raise _refuse(str(path), "there is no such file", expected="a sample sheet in CSV or XLSX")
+            raise _refuse(str(path), "there is no such file", expected=expected)
         if not path.is_file():
-            raise _refuse(str(path), "not a file", expected="a sample sheet in CSV or XLSX")
+            action = f"Draft one of the files in a folder with 'treg-gating init {path}'" if what == SHEET else ""
+            raise _refuse(str(path), "not a file", expected=expected, action=action)
         if path.stat().st_size > MAX_BYTES:
             raise _refuse(str(path), "too large for a table", expected=f"at most {MAX_BYTES // 1_000_000} MB")
         return path.read_bytes()

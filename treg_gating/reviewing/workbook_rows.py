@@ -18,6 +18,10 @@ __all__ = ["read_workbook"]
 _NEEDED = ("tube", "gate", "decision", "new numbers", "reason", "comment", "name", "seen")
 
 
+def _ours(headers: Sequence[str]) -> dict[int, str]:
+    return {at: text for at, text in enumerate(headers) if text in COLUMNS}
+
+
 def read_workbook(path: Path, desk: Desk) -> list[Decision]:
     """Decisions of a workbook, complete and checked, in its order; not yet kept.
 
@@ -26,7 +30,7 @@ def read_workbook(path: Path, desk: Desk) -> list[Decision]:
     ReviewError : with every fault, by row.
     """
     try:
-        table = read_table(path, lambda headers: {at: text for at, text in enumerate(headers) if text in COLUMNS})
+        table = read_table(path, _ours, "a review workbook")
     except SampleSheetError as error:
         raise ReviewError(error.faults) from error
     missing = [name for name in _NEEDED if name not in table.headers]

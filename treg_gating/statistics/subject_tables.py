@@ -95,17 +95,6 @@ def read_subject_table(
 
 def _read(path: Path, pick: Callable[[Sequence[str]], Mapping[int, str]], what: str) -> Table:
     try:
-        return read_table(path, pick)
+        return read_table(path, pick, f"the {what}")
     except SampleSheetError as error:
-        faults = [
-            InputError(
-                fault.problem,
-                file=fault.file,
-                where=fault.where,
-                found=fault.found,
-                action=fault.action,
-                expected=fault.expected.replace("a sample sheet", f"the {what}"),
-            )
-            for fault in error.faults
-        ]
-        raise StudyError(faults) from None
+        raise StudyError(error.faults) from None
