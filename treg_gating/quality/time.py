@@ -31,6 +31,7 @@ MAX_STRETCHES = 600
 ENOUGH_EVENTS = 100_000  # of a larger tube every second, third, ... event is followed
 SMALLEST_STRETCH = 30  # events
 FEWEST_STRETCHES = 40
+LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +108,7 @@ def assess_time(sample: Sample, events: StoredEvents, channels: Sequence[str], u
         kept,
         stretches=tuple((first, last) for first, last, _ in found),
         causes=tuple(cause for _, _, cause in found),
-        timeline={name: np.asarray(values, dtype=np.float32) for name, values in timeline.items()},
+        timeline={name: np.clip(values, -LARGEST, LARGEST).astype(np.float32) for name, values in timeline.items()},
         notes=notes,
     )
 
