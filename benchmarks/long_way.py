@@ -27,7 +27,7 @@ def go_the_long_way() -> None:
     _replace(aligned_mixture, merged=_as_it_is)  # all bins
     _replace(placed_members, merged_where_few=_each_bin, SETTLED=1e-5, STEPS=200, LAST_STEPS=200, BARELY=-1.0)
     _replace(members, Posterior=_Posterior)  # in double precision
-    _replace(mixture_ellipse, LEVELS=1)  # all starts on the bins that the last steps see
+    _replace(mixture_ellipse, COARSE=1)  # all starts on the cells that the last steps see
     _replace(method, ENOUGH=1 << 62)  # every event of a large tube
     _replace(singlets, _cells=lambda area, ratio: (1 / area, ratio, np.ones(len(area))))  # every event
     _replace(grids, FEW=1 << 62, nearly=lambda transform, values: transform.apply(values))  # and its own value
