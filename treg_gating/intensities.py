@@ -117,31 +117,32 @@ def _middle(values: Values) -> float:
     zero. So where the middle lies above zero these integers are partitioned, and where it lies below, the same with
     all signs turned: a third of the time, because none of them can be no number.
     """
-    bits = values.view(f"i{values.itemsize}")
-    sign = np.iinfo(bits.dtype).min
-    two = _middle_two(bits)
-    if turned := bool(two[0] < 0):
-        bits ^= sign
-        two = _middle_two(bits)
-        bits ^= sign
-    if two[0] < 0:  # they lie on either side of zero
-        return float(_middles(_ordered(values.copy()), values.dtype))
-    low, high = two.view(values.dtype)
+    low, high = _middle_two(values)
+    if turned := bool(np.signbit(low)):
+        np.negative(values, out=values)
+        low, high = _middle_two(values)
+        np.negative(values, out=values)
+    if np.signbit(low):  # they lie on either side of zero
+        return float(_medians(values.copy()))
     middle = float((low + high) / 2)
     return -middle if turned else middle
 
 
-def _middle_two(ordered: Integers) -> Integers:
-    """The middle two along the last axis, which is put in disorder, shape (2, …); twice the one where there is one."""
-    half = ordered.shape[-1] // 2
-    ordered.partition(half, axis=-1)
-    high = ordered[..., half]
-    return np.stack([high if ordered.shape[-1] % 2 else ordered[..., :half].max(axis=-1), high])
+def _middle_two(values: Values) -> tuple[Any, Any]:
+    """The middle two of numbers, by the order of their bits, in which they are partitioned; twice the one of an odd."""
+    bits, half = values.view(f"i{values.itemsize}"), len(values) // 2
+    bits.partition(half)
+    return values[half if len(values) % 2 else bits[:half].argmax()], values[half]
 
 
 def _middles(ordered: Integers, kind: np.dtype[Any]) -> Values:
     """Medians along the last axis, from what :func:`_ordered` gives, which is put in disorder."""
-    ends = _ordered(_middle_two(ordered))
+    half = ordered.shape[-1] // 2
+    ordered.partition(half, axis=-1)
+    high = ordered[..., half]
+    low = high if ordered.shape[-1] % 2 else ordered[..., :half].max(axis=-1)
+    ends = np.stack([low, high])
+    _ordered(ends)
     both: Values = ends.view(kind)
     return np.asarray((both[0] + both[1]) / 2)
 

@@ -80,7 +80,8 @@ class Axis:
             return None
         if first is None or last is None:
             return None
-        inside: Mask = (values >= first) & (values < last)
+        inside: Mask = values >= first
+        inside &= values < last
         return inside
 
 

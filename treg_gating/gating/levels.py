@@ -84,7 +84,7 @@ class Levels:
                 self._fill((x[part], y[part]), levels, room)
                 np.greater(levels, surely, out=into)
                 np.less(levels, hardly, out=ask)
-                np.logical_not(np.logical_or(ask, into, out=ask), out=ask)  # with those that are no number
+                np.equal(ask, into, out=ask)  # neither, for no event is both; with those that are no number
         return above, doubtful
 
     def _fill(

@@ -23,8 +23,11 @@ MANY = 1 << 15  # events that are worth a second thread
 
 def selected(gate: Gate, sign: str, parent: Indices, view: EventView) -> Mask:
     """Of some events a mask of those on the side of the gate that `sign` names; NaN belongs to neither side."""
-    inside = view.inside(gate, parent)
-    return inside if sign == "+" else ~inside & view.finite(gate.dims, parent)
+    mask = view.inside(gate, parent)
+    if sign == "-":
+        np.logical_not(mask, out=mask)
+        mask &= view.finite(gate.dims, parent)
+    return mask
 
 
 def chosen(gate: Gate, sign: str, parent: Indices, view: EventView) -> Indices:
@@ -101,7 +104,9 @@ def _select_mask(gate: Gate, sign: str, parent: Mask, view: EventView) -> Mask:
     """Of the events of a stretch. Unless few are in the parent, it is quicker to ask the gate of all."""
     if np.count_nonzero(parent) < FEW * len(parent):
         return _held(gate, sign, np.flatnonzero(parent), view)
-    return selected(gate, sign, view.root, view) & parent
+    mask = selected(gate, sign, view.root, view)
+    mask &= parent
+    return mask
 
 
 def _held(gate: Gate, sign: str, rows: Indices, view: EventView) -> Mask:

@@ -128,8 +128,8 @@ class EventView:
 
     def finite(self, dims: Sequence[str], rows: Indices) -> NDArray[np.bool_]:
         """Mask of the events with a number on every dimension."""
-        mask = np.ones(len(rows), dtype=bool)
-        for name in dims:
+        mask: NDArray[np.bool_] = np.isfinite(self._units(dims[0], rows))
+        for name in dims[1:]:
             mask &= np.isfinite(self._units(name, rows))
         return mask
 
