@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -67,6 +68,7 @@ class Inspection:
     def number(self, text: str, where: str) -> float:
         """A finite decimal number with a point, blanks around it allowed."""
         digits = text.strip()
-        if not _NUMBER.fullmatch(digits) or not abs(float(digits)) < 1e300:
+        value = float(digits) if _NUMBER.fullmatch(digits) else math.nan
+        if not abs(value) < 1e300:
             self.refuse("E_KEYWORD", "not a number", where=where, found=shown(text), expected="a decimal number")
-        return float(digits)
+        return value

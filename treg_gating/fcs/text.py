@@ -54,12 +54,13 @@ def parse_text(raw: bytes, inspection: Inspection, delimiter: str | None = None)
     for key, value in zip(tokens[::2], tokens[1::2], strict=True):
         _check_pair(key, value, delim, inspection)
         name = key.strip().upper()
-        if keywords.setdefault(name, value).strip() != value.strip():
+        known = keywords.setdefault(name, value)
+        if known is not value and known.strip() != value.strip():
             inspection.refuse(
                 "E_KEYWORD",
                 "given twice with two values",
                 where=name,
-                found=f"{shown(keywords[name])} and {shown(value)}",
+                found=f"{shown(known)} and {shown(value)}",
             )
     return keywords
 
