@@ -375,6 +375,13 @@ def test_what_is_shown_may_be_begun_while_gates_are_still_placed(template: Make)
     fresh.complete(walk)
     assert [shows.interval for shows in (two, one, fresh)] == [expected] * 3
     assert fresh.medians() == one.medians()
+    waits = Showing(checked, view, {"A": a.__getitem__}, {"A": (-50.0, 50.0), "B": (-50.0, 50.0)})
+    *moved, early_interval = (parts := waits.parts(walk, last=True))[:3]
+    for part in (early_interval, *moved, *parts[3:]):
+        part()
+    assert waits.interval is None, "gates that the other thread moves are not moved again"
+    waits.complete(walk)
+    assert waits.interval == expected
     for first, second in zip(two.pictures(), one.pictures(), strict=True):
         assert first.population == second.population
         np.testing.assert_array_equal(first.counts, second.counts)

@@ -111,7 +111,17 @@ def test_a_fork_has_a_second_thread_of_its_own(monkeypatch: pytest.MonkeyPatch) 
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
 
 
-def test_work_aside_is_done_in_order_and_may_grow(number: int) -> None:
+def test_work_aside_that_comes_later_is_done_before_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "THREADS", 1)
+    done: list[int] = []
+    with aside() as work:
+        for first in (6, 3, 0):
+            work.add([partial(done.append, first + i) for i in range(3)])
+        work.finish()
+    assert done == list(range(9))
+
+
+def test_work_aside_is_all_done_and_may_grow(number: int) -> None:
     done: list[int] = []
     with aside() as work:
         for first in range(0, 30, 3):

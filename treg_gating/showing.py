@@ -92,7 +92,8 @@ class Showing:
 
     def complete(self, walk: Walk) -> None:
         """Make all that is left, of a walk that has come to its end."""
-        side_by_side(_do, self.parts(walk, last=True))
+        while parts := self.parts(walk, last=True):
+            side_by_side(_do, parts)
 
     def medians(self) -> dict[str, dict[str, float]]:
         """By marker, then by population that a gate made (all events hold debris and doublets)."""
@@ -112,6 +113,9 @@ class Showing:
 
     def _find_interval(self, walk: Walk) -> None:
         primary = self._template.primary
+        if any(name not in self._changes for name in moving_gates(self._template, walk, primary.numerator)):
+            self._begun.discard(("interval", ""))  # another thread is at one; it will be begun again
+            return
         ends = (primary.numerator, primary.denominator)
         self.interval = gate_interval(self._template, walk, self._view, *ends, self._changes)
 

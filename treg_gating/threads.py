@@ -97,8 +97,8 @@ class Aside:
         self._failed: list[BaseException] = []
 
     def add(self, parts: Iterable[Callable[[], None]]) -> None:
-        """Let it do these when it is done with those before."""
-        self._waiting.extend(parts)
+        """Let it do these, in their order, before those that wait: what comes later may have more to wait for it."""
+        self._waiting.extendleft(reversed(list(parts)))
         self._ask_for_a_turn()
 
     def finish(self) -> None:
