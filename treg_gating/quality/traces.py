@@ -96,22 +96,32 @@ def follow_signals(
 
 
 def follow_rate(ascending: Values, edges: Rows) -> tuple[Values, Traces | None]:
-    """Events per second in each stretch, and its trace against the rate around it, where the clock is fine enough."""
+    """Events per second in each stretch, and its trace against the rate around it.
+
+    None in its place where the clock is not fine enough, or where the rate nowhere differs from any other by as much as
+    the trace may.
+    """
     times = ascending[np.minimum(edges, len(ascending) - 1)]
     spans = np.diff(times)
-    steps = np.diff(ascending)
-    tick = float((steps + FAR * (steps == 0)).min())  # the smallest that is not 0
-    smallest = max(tick, (ascending[-1] - ascending[0]) * 1e-9)
+    smallest = (ascending[-1] - ascending[0]) * 1e-9
+    if spans.min() <= 0:  # else none is shorter than a tick
+        smallest = max(smallest, _tick(ascending))
     rate = np.diff(edges) / np.maximum(spans, smallest)
-    if middle(spans) < TICKS * smallest:
-        return rate, None
     logs = _smooth(np.log2(rate))
+    if logs.max() - logs.min() <= np.log2(RATE_FACTOR) or middle(spans) < TICKS * max(smallest, _tick(ascending)):
+        return rate, None
     values = (logs - _running_median(logs, max(3, len(logs) // 2)))[np.newaxis]
     trace = Traces(["rate"], values, _limits(values, np.log2([RATE_FACTOR])), "doublings")
     for run in runs(trace.disturbed()[0]):
         if run.stop - run.start > RATE_LONGEST * len(logs):
             values[0, run] = 0.0
     return rate, trace
+
+
+def _tick(ascending: Values) -> float:
+    """The smallest step of the clock that is not 0."""
+    steps = np.diff(ascending)
+    return float((steps + FAR * (steps == 0)).min())
 
 
 def runs(mask: Mask) -> list[slice]:
