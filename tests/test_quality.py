@@ -10,11 +10,12 @@ import pytest
 
 from treg_gating.fcs import read_fcs
 from treg_gating.flags import FlagLevel
+from treg_gating.folding import Extremes
 from treg_gating.quality import assess
-from treg_gating.quality.margins import Extremes, look_at_ends, raw_ranges
+from treg_gating.quality.margins import look_at_ends, raw_ranges
 from treg_gating.quality.scores import levels_of, scores_of
 from treg_gating.quality.time import every_of
-from treg_gating.sample import Channel, Sample
+from treg_gating.sample import Channel, Sample, StoredEvents
 from treg_gating.simulate import PRESETS, Disturbance, plan_cohort, simulate_tube
 
 CHANNELS = (
@@ -196,7 +197,7 @@ def test_margins_are_those_of_every_event_looked_at_by_itself(order):
     events[rng.integers(0, len(events), 25), 0] = -3.0
     sample = Sample(events, CHANNELS)
     ranges = raw_ranges(sample, USED)
-    kept, ends = look_at_ends(sample, sample.events, ranges)
+    kept, ends = look_at_ends(sample, StoredEvents.of(sample), ranges)
     expected = np.ones(len(events), bool)
     for name, (low, high) in ranges.items():
         values = sample.column(name)
@@ -210,7 +211,7 @@ def test_margins_are_those_of_every_event_looked_at_by_itself(order):
     for first in range(30_000, -1, -10_000):  # as they pass, in any order
         backwards.take(first, events[first : first + 10_000])
     columns = {name: np.ascontiguousarray(sample.column(name)) for name in list(ranges)[:2]}
-    again, same = look_at_ends(sample, sample.events, ranges, backwards, columns)
+    again, same = look_at_ends(sample, StoredEvents(events, None, backwards), ranges, columns)
     np.testing.assert_array_equal(again, expected)
     assert same == ends
 

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from treg_gating.errors import FCSError, TregGatingError
 from treg_gating.fcs import open_fcs
 from treg_gating.fcs.memory import give_back
-from treg_gating.fcs.passing import InTurn
 from treg_gating.flags import Flag
 from treg_gating.gating.axes import Column, axis_of
 from treg_gating.gating.consensus import CONTROL_DENSITIES, CohortGates, Member, learn_cohort
@@ -34,7 +33,7 @@ from treg_gating.matrices import choose_matrix, compensation_of, odd_in_batch
 from treg_gating.panel import Panel, match_panel
 from treg_gating.pictures import control_densities
 from treg_gating.populations import count_populations
-from treg_gating.quality import Extremes, QualityReport, assess
+from treg_gating.quality import QualityReport, assess
 from treg_gating.review import flag_result
 from treg_gating.sample import Sample, Spillover
 from treg_gating.settings import RunSettings
@@ -244,14 +243,11 @@ def prepare(
             # Fits and medians need all events of all dyes; gates, their intervals and pictures take from these columns.
             measured = [ch.name for marker, ch in looked_at.items() if marker not in raw and ch.name not in dyes]
             made = WholeColumns(known, Unmixing(known, spillover, dyes), list(dict.fromkeys(measured)))
-        extremes = None
         if made is None or raw:
             sample, events = opened.read(digest=digest, checksum=True, judged=judged, passing=made), None
         else:
-            extremes = None if again else Extremes(made.channels)
-            looking = made if extremes is None else InTurn([extremes, made])
-            sample, events = opened.pass_on(looking, digest=digest, checksum=True, judged=judged and again)
-    quality = quality or assess(sample, used, events, extremes, {} if made is None else made.as_measured)
+            sample, events = opened.pass_on(made, digest=digest, checksum=True, judged=judged and again)
+    quality = quality or assess(sample, used, events, {} if made is None else made.as_measured)
     as_measured, compensated = LinearColumns(sample, None), LinearColumns(sample, spillover, dyes, made)
     axes = {
         marker: axis_of(as_measured if marker in raw else compensated, channel.name, template.transforms[marker])

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from treg_gating.errors import CompensationError
+from treg_gating.folding import Extremes
 
 __all__ = ["Channel", "EventState", "Sample", "SampleWarning", "Spillover", "StoredEvents", "absent_events"]
 
@@ -240,10 +241,12 @@ class StoredEvents:
     ----------
     values : shape (n_events, n_channels); columns that nobody was to look at may be as they are stored, mostly Time.
     seconds : Time, shape (n_events,); None where there is none.
+    extremes : what all of `values` have shown already; None where nobody looked.
     """
 
     values: NDArray[np.floating[Any]]
     seconds: NDArray[np.floating[Any]] | None
+    extremes: Extremes | None = None
 
     @classmethod
     def of(cls, sample: Sample) -> StoredEvents:

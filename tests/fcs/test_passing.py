@@ -17,7 +17,7 @@ from tests.fcs.test_values import Build
 from treg_gating import FCSError
 from treg_gating.fcs import open_fcs, read_fcs, read_header
 from treg_gating.fcs.inspection import Inspection
-from treg_gating.fcs.passing import InTurn
+from treg_gating.fcs.passing import in_turn
 from treg_gating.fcs.segment import Data
 
 N = 8000
@@ -58,8 +58,9 @@ def test_all_that_look_in_turn_are_handed_all_events(tmp_path: Path, raw: bytes)
     path.write_bytes(raw)
     looking = [Collected(NAMES[:2], (N, len(NAMES))), Collected(NAMES[1:], (N, len(NAMES)))]
     with open_fcs(path) as file:
-        file.read(passing=InTurn(looking))
-    assert InTurn(looking).channels == set(NAMES)
+        file.read(passing=in_turn(None, *looking))
+    assert set(in_turn(*looking).channels) == set(NAMES)
+    assert in_turn(None) is None
     for each in looking:
         np.testing.assert_array_equal(each.events, read_fcs(path).events)
 
@@ -128,6 +129,28 @@ def test_events_are_kept_as_they_passed_and_time_in_seconds_apart(
     clock, native = NAMES.index("Time"), "BYTEORD" not in how
     in_place = whole.events[:, clock] if clock in at or not native else events[:, clock]
     np.testing.assert_array_equal(stored.values[:, clock], in_place)
+    assert stored.extremes is not None
+    least, most = stored.extremes.by_part(len(NAMES))
+    np.testing.assert_array_equal(least.min(axis=0)[at], whole.events[:, at].min(axis=0))
+    np.testing.assert_array_equal(most.max(axis=0)[at], whole.events[:, at].max(axis=0))
+
+
+@pytest.mark.usefixtures("_chunks")
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -2e15, 3e38, 9e14, -9e14])
+@pytest.mark.parametrize("looked_at", [NAMES, NAMES[1:2]], ids=["scaled", "as stored"])
+def test_odd_values_are_told_of_events_that_pass_as_of_those_that_are_read(
+    tmp_path: Path, build: Build, rng: np.random.Generator, value: float, looked_at: tuple[str, ...]
+) -> None:
+    events = rng.lognormal(6, 1, (N, len(NAMES))).astype("f4")
+    events[:, -1] = np.arange(N)
+    events[N // 3, 1] = value
+    path = tmp_path / "x.fcs"
+    path.write_bytes(build(events, P3G="2"))
+    with open_fcs(path) as file:
+        sample, _ = file.pass_on(Collected(looked_at, (N, len(NAMES))))
+    told = [str(warning) for warning in read_fcs(path).warnings]
+    assert [str(warning) for warning in sample.warnings] == told
+    assert bool(told) == (abs(value) != 9e14)
 
 
 @pytest.mark.usefixtures("_chunks")

@@ -22,6 +22,7 @@ from treg_gating.fcs.layout import Layout
 from treg_gating.fcs.parameters import FREE, Parameter
 from treg_gating.fcs.segment import Data, Passing
 from treg_gating.fcs.source import Source
+from treg_gating.folding import Extremes
 
 __all__ = ["decode_text", "text_bits"]
 
@@ -65,9 +66,10 @@ def decode_text(
     wanted: Sequence[int],
     digest: Digest,
     inspection: Inspection,
-    *,
     passing: Passing | None = None,
+    *,
     linear: bool = True,
+    extremes: Extremes | None = None,
 ) -> tuple[Array, Array | None]:
     """Read DATA that is text, check it, scale it; as :func:`treg_gating.fcs.data.decode_events`.
 
@@ -87,7 +89,7 @@ def decode_text(
     integers = tuple(replace(parameter, kind="I", bits=_BITS) for parameter in parameters)
     layout = replace(data.layout, event_bits=_BITS * len(integers))
     there = _Numbers(data.source, 0, layout, Decoder(integers, "<"), data.step, numbers.astype("<u8"))
-    return decode_events(there, wanted, Digest(0, sha=False), inspection, passing=passing, linear=linear)
+    return decode_events(there, wanted, Digest(0, sha=False), inspection, passing, linear=linear, extremes=extremes)
 
 
 def _whole(source: Source, begin: int, layout: Layout, inspection: Inspection) -> bytes:

@@ -21,9 +21,11 @@ from treg_gating.fcs.digest import Digest
 from treg_gating.fcs.glance import Look
 from treg_gating.fcs.inspection import Inspection
 from treg_gating.fcs.memory import leased_empty
+from treg_gating.fcs.passing import in_turn
 from treg_gating.fcs.plausibility import Checks
 from treg_gating.fcs.reads import Reads
 from treg_gating.fcs.segment import Data, Passing, Span, taken
+from treg_gating.folding import Extremes
 from treg_gating.sample import absent_events
 from treg_gating.threads import hand_over
 
@@ -42,20 +44,22 @@ def decode_events(
     wanted: Sequence[int],
     digest: Digest,
     inspection: Inspection,
+    passing: Passing | None = None,
     *,
     judged: bool = False,
-    passing: Passing | None = None,
     linear: bool = True,
+    extremes: Extremes | None = None,
 ) -> tuple[Array, Array | None]:
     """Read DATA, check it, scale it.
 
     Parameters
     ----------
+    passing : is handed all events, when they are scaled, as columns `wanted`.
     judged : whether these bytes were found plausible before; then those that lie as this computer's floats are not
         looked at again.
-    passing : is handed all events, when they are scaled, as columns `wanted`.
     linear : whether all columns are wanted on a linear scale behind that. Where not, those that `passing` does not look
         at may be as they are stored, and events that were judged before are not kept: they are NaN.
+    extremes : is to learn those of all events, as `passing` sees them.
 
     Returns
     -------
@@ -69,15 +73,23 @@ def decode_events(
     everything = list(wanted) == list(range(len(data.decoder.parameters)))
     with np.errstate(all="ignore"):
         if not (everything and data.decoder.native_floats and len(data.scales(wanted)) <= MOST_SCALED):
-            events, clock = decode_columns(data, wanted, digest, inspection, passing), data.clock(wanted)
+            looking = in_turn(extremes, passing)
+            events, clock = decode_columns(data, wanted, digest, inspection, looking), data.clock(wanted)
             return events, None if linear or clock is None else events[:, clock]
         if judged:
-            return _as_judged(data, wanted, digest, inspection, passing, keep=linear), None
-        return _as_stored(data, wanted, digest, inspection, passing, linear=linear)
+            return _as_judged(data, wanted, digest, inspection, in_turn(extremes, passing), keep=linear), None
+        return _as_stored(data, wanted, digest, inspection, passing, linear=linear, extremes=extremes)
 
 
 def _as_stored(
-    data: Data, wanted: Sequence[int], digest: Digest, inspection: Inspection, passing: Passing | None, *, linear: bool
+    data: Data,
+    wanted: Sequence[int],
+    digest: Digest,
+    inspection: Inspection,
+    passing: Passing | None,
+    *,
+    linear: bool,
+    extremes: Extremes | None,
 ) -> tuple[Array, Array | None]:
     """Events as they lie in the file; what is stored in other units is scaled in its place.
 
@@ -89,6 +101,8 @@ def _as_stored(
     events = leased_empty((data.layout.n_events, len(wanted)), kind)
     scales, clock = data.scales(wanted), None if linear else data.clock(wanted)
     here = {row: scale for row, scale in scales.items() if linear or row in data.looked_at(wanted, passing)}
+    if here:
+        passing, extremes = in_turn(extremes, passing), None  # of what is scaled, they are told behind that
     checks = Checks(data.decoder, wanted, data.layout.n_events, data.stored, inspection, whole=True)
     rows = checks.kept.union(here, () if clock is None else (clock,))
     kept = {row: np.empty(len(events), kind) for row in rows}
@@ -98,7 +112,8 @@ def _as_stored(
         before = {row: column[slice(*span)] for row, column in kept.items()}
         reads.have(span[0])
         with np.errstate(all="ignore"):
-            look = checks.look(span[0], chunk.view(np.uint8), chunk.T, before)
+            ends = None if extremes is None else extremes.take(span[0], chunk)
+            look = checks.look(span[0], chunk.view(np.uint8), chunk.T, before, ends)
             for row, scale in here.items():
                 chunk[:, row] = scale(before[row])
         if passing is not None:

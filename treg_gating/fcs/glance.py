@@ -67,7 +67,13 @@ class Look:
 
 
 def look(
-    interest: Interest, repeats: Repeats | Ticks | None, first: int, rows: Array, part: Array, kept: Mapping[int, Array]
+    interest: Interest,
+    repeats: Repeats | Ticks | None,
+    first: int,
+    rows: Array,
+    part: Array,
+    kept: Mapping[int, Array],
+    ends: tuple[float, float] | None = None,
 ) -> Look:
     """Look at a chunk.
 
@@ -78,8 +84,12 @@ def look(
     first : number of the first event in the file.
     rows : as stored, shape (events, bytes). part : as decoded and not yet scaled, shape (columns, events).
     kept : where rows of `part` that will be scaled are to be written as they are.
+    ends : lowest and highest of all values of `part`, NaN where there is one; None where nobody looked.
     """
-    harmless = interest.only and _harmless(part)
+    if ends is None:
+        harmless = interest.only and _harmless(part)
+    else:
+        harmless = interest.only and ends[0] > -LARGEST and ends[1] < LARGEST
     time = None if interest.clock is None else kept.get(interest.clock)
     if time is None and interest.clock is not None:
         time = np.empty(len(rows), part.dtype)

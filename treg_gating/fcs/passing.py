@@ -9,17 +9,20 @@ from numpy.typing import NDArray
 
 from treg_gating.fcs.segment import Passing
 
-__all__ = ["InTurn"]
+__all__ = ["in_turn"]
 
 
-class InTurn:
-    """All that look at passing events, one after the other; as :class:`treg_gating.fcs.segment.Passing`."""
+def in_turn(*looking: Passing | None) -> Passing | None:
+    """All of them as one, the first first; None where nobody looks."""
+    there = [each for each in looking if each is not None]
+    return _InTurn(there) if there else None
 
-    def __init__(self, parts: Sequence[Passing]) -> None:
-        self._parts = parts
-        self.channels: Collection[str] = frozenset(name for part in parts for name in part.channels)
+
+class _InTurn:
+    def __init__(self, looking: Sequence[Passing]) -> None:
+        self._looking = looking
+        self.channels: Collection[str] = frozenset(name for each in looking for name in each.channels)
 
     def take(self, first: int, events: NDArray[Any]) -> None:
-        """Let all look at the events from the number `first` on."""
-        for part in self._parts:
-            part.take(first, events)
+        for each in self._looking:
+            each.take(first, events)

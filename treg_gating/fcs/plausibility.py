@@ -104,9 +104,16 @@ class Checks:
         known = self._readable and are_neighbours(words) and self._place in words
         return Repeats(self._n, RUN, words, words.index(self._place) if known else None)
 
-    def look(self, first: int, rows: Array, part: Array, kept: Mapping[int, Array] = MappingProxyType({})) -> Look:
+    def look(
+        self,
+        first: int,
+        rows: Array,
+        part: Array,
+        kept: Mapping[int, Array] = MappingProxyType({}),
+        ends: tuple[float, float] | None = None,
+    ) -> Look:
         """What the chunk that begins with event `first` shows, as stored and as decoded: :func:`glance.look`."""
-        return look(self._interest, self._repeats, first, rows, part, kept)
+        return look(self._interest, self._repeats, first, rows, part, kept, ends)
 
     def note(self, first: int, shown: Look) -> None:
         """Take note of what the chunk that begins with event `first` shows; in the order of the file."""

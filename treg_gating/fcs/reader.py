@@ -19,6 +19,7 @@ from treg_gating.fcs.inspection import Inspection, shown
 from treg_gating.fcs.layout import CRC_BYTES
 from treg_gating.fcs.segment import Data, Passing
 from treg_gating.fcs.source import DEFAULT_MAX_BYTES, Source, open_source
+from treg_gating.folding import Extremes
 from treg_gating.sample import Channel, EventState, Sample, SampleWarning, Spillover, StoredEvents, absent_events
 
 Array = NDArray[Any]
@@ -210,9 +211,10 @@ class FCSFile:
         FCSError, OSError : as :func:`read_fcs`; what `passing` raises.
         """
         wanted, how = range(len(self._found.channels)), {"digest": digest, "checksum": checksum, "judged": judged}
-        check, events, seconds = self._read(wanted, passing, **how, linear=False)
+        extremes = None if judged else Extremes()
+        check, events, seconds = self._read(wanted, passing, **how, linear=False, extremes=extremes)
         sample = self._sample(absent_events(events.shape, events.dtype), wanted, check)
-        return sample, None if judged else StoredEvents(events, seconds)
+        return sample, None if judged else StoredEvents(events, seconds, extremes)
 
     def _read(
         self,
@@ -223,6 +225,7 @@ class FCSFile:
         checksum: bool,
         judged: bool,
         linear: bool = True,
+        extremes: Extremes | None = None,
     ) -> tuple[Digest, Array, Array | None]:
         """The hash of the bytes, the events, and Time where :func:`decode_events` gives it apart."""
         source, found, inspection = self._source, self._found, self._inspection
@@ -233,9 +236,10 @@ class FCSFile:
             _feed(source, 0, begin, check, inspection)
             data = Data(source, begin, found.layout, Decoder(found.parameters, found.order), found.step)
             if found.parameters[0].kind == "A":
-                made = decode_text(data, wanted, check, inspection, passing=passing, linear=linear)
+                made = decode_text(data, wanted, check, inspection, passing, linear=linear, extremes=extremes)
             else:
-                made = decode_events(data, wanted, check, inspection, judged=judged, passing=passing, linear=linear)
+                how = {"judged": judged, "linear": linear}
+                made = decode_events(data, wanted, check, inspection, passing, **how, extremes=extremes)
             _feed(source, begin + found.layout.size, source.size, check, inspection)
             source.check_unchanged(inspection)
             if stated is not None and stated != check.crc():

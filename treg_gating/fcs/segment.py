@@ -35,7 +35,7 @@ class Passing(Protocol):
     def channels(self) -> Collection[str]:
         """The channels ($PnN) that are looked at; all others may pass in the units they are stored in."""
 
-    def take(self, first: int, events: Array) -> None:
+    def take(self, first: int, events: Array) -> object:
         """Look at events from the number `first` on, shape (n, channels), while they pass.
 
         It may be called in any order and in two threads at once. The events must stay as they are, and must not be

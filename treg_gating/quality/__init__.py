@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.flags import Flag, FlagLevel
-from treg_gating.quality.margins import Extremes, look_at_ends, raw_ranges
+from treg_gating.quality.margins import look_at_ends, raw_ranges
 from treg_gating.quality.time import TimeQuality, assess_time
 from treg_gating.sample import Sample, StoredEvents
 
-__all__ = ["Extremes", "QualityReport", "assess"]
+__all__ = ["QualityReport", "assess"]
 
 WARN_MARGIN_PCT = 1.0
 FAIL_MARGIN_PCT = 5.0
@@ -64,7 +64,6 @@ def assess(
     sample: Sample,
     channels: Sequence[str],
     events: StoredEvents | None = None,
-    extremes: Extremes | None = None,
     columns: Mapping[str, NDArray[np.floating[Any]]] | None = None,
 ) -> QualityReport:
     """Events of a raw sample inside the instrument's range on every channel a gate will use, and not disturbed.
@@ -76,12 +75,11 @@ def assess(
     ----------
     sample : raw events. channels : $PnN of the channels the template uses.
     events : of the sample, where it has none itself; those of `channels` on a linear scale.
-    extremes : what all of these events have shown already.
     columns : by $PnN, columns of these events that lie together in memory, shape (n_events,), where there are such.
     """
     events = events or StoredEvents.of(sample)
     ranges = raw_ranges(sample, channels)
-    usable, ends = look_at_ends(sample, events.values, ranges, extremes, columns)
+    usable, ends = look_at_ends(sample, events, ranges, columns)
     time = assess_time(sample, events, channels, usable)
     kept = usable & time.kept if time.stretches else usable
     n = max(1, sample.n_events)
