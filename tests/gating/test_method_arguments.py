@@ -111,7 +111,7 @@ def test_methods_that_learn_are_known() -> None:
             ("aligned_mixture", text)
             for text in ("nu=0", "nu=-1", "nu=inf", "tie=-1", "tie_alone=inf", "bin=0", "bin=inf")
         ),
-        *(("aligned_mixture", text) for text in ("loose=0", "loose=inf", "stiffness=0", "firmness=-1", "minimum=0")),
+        *(("aligned_mixture", text) for text in ("loose=0", "loose=inf", "stiffness=0", "firmness=0", "minimum=0")),
         ("mixture_ellipse", "nu=inf"),
         ("negative_peak", "k=inf"),
         ("negative_peak", "adjust=inf"),

@@ -91,7 +91,7 @@ class AlignedMixture:
             raise ValueError(msg)
         within(
             self, nu=TAILS, tie=(0, 100), tie_alone=(0, 100), bin=(1e-6, 1e6), loose=(1e-6, 1e6),
-            stiffness=(1e-3, np.inf), firmness=(0, 1e9), minimum=(1, np.inf),
+            stiffness=(1e-3, np.inf), firmness=(1e-3, 1e9), minimum=(1, np.inf),
         )  # fmt: skip
 
     @property
