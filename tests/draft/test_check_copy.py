@@ -98,6 +98,7 @@ def test_what_many_files_lack_is_said_once_with_the_files(csv_sheet, tmp_path):
     found, _ = comments(tmp_path / "samples_checked.xlsx")
     assert set(found) == {f"A{row}" for row in range(2, 9)}
     assert found["A8"].startswith("FMO.fcs: $PnN/$PnS: FOXP3"), "it is gated too"
+    assert found["A8"].count("Say which detector carries it") == lacks.count("Say which detector carries it") == 1
 
 
 def test_a_sound_sheet_leaves_no_copy_and_refreshes_an_old_one(csv_sheet, tmp_path):

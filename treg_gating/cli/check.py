@@ -26,6 +26,7 @@ Examples:
 Exit codes: 0 nothing found; 3 the sheet or a file has faults; 2 study or template has faults.
 A file at fault does not stop 'run': that tube fails with its reason, the others are done.
 """
+Fault = tuple[str, str]  # what is wrong, without the file's name, and what to do
 _SHEET_FAULTS = 3
 _NAMED = 4  # files beside a fault that many have
 _WIDEST = 24  # of the column of rows
@@ -44,7 +45,7 @@ def command(
 
     Where something is found, samples_checked.xlsx is a copy of the sheet with a comment on every bad cell.
     """
-    from treg_gating.draft.annotate import Remark, remark_of
+    from treg_gating.draft.annotate import remark_of
     from treg_gating.errors import SampleSheetError
 
     try:
@@ -64,19 +65,21 @@ def command(
         click.echo(f"Note: {note}")
     found = [(tube, fault) for tube in inputs.sheet.tubes if (fault := _fault_of_header(tube, gating))]
     _print(_gathered(found))
-    remarks = [Remark(tube.row, "file", _said([tube], fault)) for tube, fault in found]
+    remarks = [_remark([tube], fault) for tube, fault in found]
     tubes, faulty = len(inputs.sheet.tubes), len({remark.row for remark in remarks})
     subjects, visits = len(inputs.sheet.subjects), len(inputs.study.visits)
     click.echo(f"{tubes} tubes, {subjects} subjects, {visits} planned visits, template {gating.name} {gating.version}.")
-    click.echo(
-        f"{faulty} file{' has' if faulty == 1 else 's have'} faults." if faulty else "Nothing found; ready to run."
-    )
+    has = "file has" if faulty == 1 else "files have"
+    click.echo(f"{faulty} {has} faults." if faulty else "Nothing found; ready to run.")
     _copy(copy, sheet, remarks)
     return _SHEET_FAULTS if faulty else 0
 
 
-def _fault_of_header(tube: Tube, gating: GatingTemplate) -> str:
-    """What the header of one file has against it; tubes in which no gate is fitted need not answer the panel."""
+def _fault_of_header(tube: Tube, gating: GatingTemplate) -> Fault | None:
+    """What the header of one file has against it, and what to do.
+
+    Tubes in which no gate is fitted need not answer the panel.
+    """
     from treg_gating.errors import InputError
     from treg_gating.fcs import read_header
     from treg_gating.panel import match_panel
@@ -91,29 +94,27 @@ def _fault_of_header(tube: Tube, gating: GatingTemplate) -> str:
     except InputError as error:
         text = str(error).replace(str(tube.path), tube.file)
         name = f"{tube.file}: " if f"{tube.file}: " in text else f"{tube.file}:"
-        return text.replace(name, "", 1)
-    return ""
+        return text.replace(name, "", 1).removesuffix(f". {error.action}"), error.action
+    return None
 
 
-def _gathered(found: Sequence[tuple[Tube, str]]) -> list[tuple[str, Remark]]:
+def _gathered(found: Sequence[tuple[Tube, Fault]]) -> list[tuple[str, Remark]]:
     """Each fault once, with the rows and the files that have it."""
-    from treg_gating.draft.annotate import Remark
-
-    tubes: dict[str, list[Tube]] = {}
+    tubes: dict[Fault, list[Tube]] = {}
     for tube, fault in found:
         tubes.setdefault(fault, []).append(tube)
-    return [
-        (_runs(tube.row for tube in those), Remark(those[0].row, "file", _said(those, fault)))
-        for fault, those in tubes.items()
-    ]
+    return [(_runs(tube.row for tube in those), _remark(those, fault)) for fault, those in tubes.items()]
 
 
-def _said(tubes: Sequence[Tube], fault: str) -> str:
+def _remark(tubes: Sequence[Tube], fault: Fault) -> Remark:
     """A fault with the files that have it; of many files the first are named."""
+    from treg_gating.draft.annotate import Remark
+
     names = ", ".join(tube.file for tube in tubes[:_NAMED])
     if len(tubes) > _NAMED:
         names += f" and {len(tubes) - _NAMED} more"
-    return f"{names}: {fault}"
+    problem, action = fault
+    return Remark(tubes[0].row, "file", f"{names}: {problem}", action)
 
 
 def _runs(rows: Iterable[int]) -> str:
