@@ -61,7 +61,7 @@ class Showing:
         Medians of large populations are made together: of those that are there at first, and of the others at `last`.
         """
         new = [name for name in walk.rows if name not in self._seen and name not in BEFORE]
-        if self._medians and not last:
+        if self._seen and not last:
             new = [name for name in new if walk.rows.few(name) is not None]
         self._seen.update(new)
         medians = Medians(self._template, walk.rows, new, self._linear)

@@ -263,11 +263,15 @@ def test_while_gates_are_placed_the_populations_that_are_settled_can_be_looked_a
     view = make_view(A=np.array([0, 2, 2, 2.0]), B=np.array([2, 0, 2, np.nan]))
     first = fit_sample(template, view, batch="1")
     seen: dict[str, int | None] = {}
+    told: list[set[str]] = []
 
     def meanwhile(settled: Walk) -> list[Callable[[], None]]:
+        told.append(set(settled.rows))
         assert set(settled.gates) == set(settled.rows) - {"root", "clean"}
         return [lambda: seen.update({name: settled.rows.count(name) for name in settled.rows})]
 
     walk = apply_sample(template, view, first.gates, lambda _, own: own, {}, batch="1", meanwhile=meanwhile)
     assert seen.items() <= counts(walk).items()
     assert {"root", "clean"} <= set(seen)
+    assert told[0] == {"root", "clean"}, "before gates are settled"
+    assert told[-1] == {"root", "clean", "a", "b"}

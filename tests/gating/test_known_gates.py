@@ -117,6 +117,18 @@ def test_many_events_are_asked_in_two_halves(rng: np.random.Generator, monkeypat
         assert selection.chosen(gate, sign, some[:0], view).tolist() == []
 
 
+@pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 40, 41, 100, 161])
+def test_both_threads_have_as_many_stretches_and_as_long(monkeypatch: pytest.MonkeyPatch, n: int) -> None:
+    monkeypatch.setattr(selection, "MANY", 4)
+    monkeypatch.setattr(selection, "STRETCH", 20)
+    found = selection._stretches(n)
+    assert [row for part in found for row in range(part.start, part.stop)] == list(range(n))
+    assert len(found) == (min(n, 1) if n < 8 else 2 * int(np.ceil(n / 40)))
+    sizes = [part.stop - part.start for part in found]
+    assert max(sizes, default=0) <= 20
+    assert max(sizes, default=0) - min(sizes, default=0) <= len(sizes)
+
+
 def test_no_events(template: GatingTemplate) -> None:
     sample = Sample(np.empty((0, len(CHANNELS)), "f4"), tuple(Channel(name) for name in CHANNELS))
     columns = LinearColumns(sample, matrix(), DYES)

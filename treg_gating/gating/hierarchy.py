@@ -104,30 +104,30 @@ def apply_sample(
     own : gates of pass 1, by population. settle : final gate from the tube's own and the cohort's.
     models : by ``population/rule``, for methods that learn.
     meanwhile : new work on the populations of a walk that is on its way, for a second thread while gates are fitted;
-        asked first about those that settled gates alone lead to.
+        asked first about what stands before all gates, and then about those that settled gates alone lead to.
     """
-    final = {step.population: settle(step, own[step.population]) for step in template.gate_steps if _stands(step, own)}
-    known = {name: gate.gate for name, gate in final.items() if gate.gate is not None}
-
-    def decide(step: GateStep, walk: Walk, look: Callable[[], FitContext]) -> FittedGate:
-        gate = final.get(step.population)
-        if gate is None:
-            gate = settle(step, _follow(step, step.chain, look(), models))
-        if gate.gate is not None or gate.status is not GateStatus.CONSENSUS:
-            return gate
-        behind = step.chain[[rule.method is None for rule in step.chain].index(True) + 1 :]
-        there_is_none = f"{gate.reason}; and there is no consensus"
-        found = _follow(step, behind, look(), models)
-        return replace(found, reason="; ".join(filter(None, (there_is_none, found.reason))))
-
-    rows = _known_rows(template, known, view)
-    settled = Walk({name: gate for name, gate in final.items() if name in rows}, rows)
     with aside() as others:
 
         def tell(walk: Walk) -> None:
             others.add(meanwhile(walk) if meanwhile else ())
 
-        tell(settled)
+        tell(Walk(rows=_first_rows(view)))  # while gates are settled
+        final = {one.population: settle(one, own[one.population]) for one in template.gate_steps if _stands(one, own)}
+        known = {name: gate.gate for name, gate in final.items() if gate.gate is not None}
+
+        def decide(step: GateStep, walk: Walk, look: Callable[[], FitContext]) -> FittedGate:
+            gate = final.get(step.population)
+            if gate is None:
+                gate = settle(step, _follow(step, step.chain, look(), models))
+            if gate.gate is not None or gate.status is not GateStatus.CONSENSUS:
+                return gate
+            behind = step.chain[[rule.method is None for rule in step.chain].index(True) + 1 :]
+            there_is_none = f"{gate.reason}; and there is no consensus"
+            found = _follow(step, behind, look(), models)
+            return replace(found, reason="; ".join(filter(None, (there_is_none, found.reason))))
+
+        rows = _known_rows(template, known, view)
+        tell(Walk({name: gate for name, gate in final.items() if name in rows}, rows))
         walk = _walk(template, view, batch, decide, rows, tell=tell)
         others.finish()
     return walk

@@ -88,16 +88,21 @@ def _through(
     masks = {name: np.empty(n, bool) for name in steps}
     dims = {name for step in steps.values() for name in step.dims}
 
-    def pass_through(first: int) -> None:
-        part = slice(first, min(first + STRETCH, n))
+    def pass_through(part: slice) -> None:
         here = view.stretch(part.start, part.stop, dims)
-        known = {"root": np.ones(part.stop - first, bool)} | {name: mask[part] for name, mask in before.items()}
+        known = {"root": np.ones(part.stop - part.start, bool)} | {name: mask[part] for name, mask in before.items()}
         for name, step in steps.items():
             known[name] = masks[name][part]
             known[name][:] = _select_mask(gates[name], step.sign, known[step.parent], here)
 
-    side_by_side(pass_through, range(0, n if steps else 0, STRETCH))
+    side_by_side(pass_through, _stretches(n) if steps else [])
     return masks
+
+
+def _stretches(n: int) -> list[slice]:
+    """Of the events of a tube: as many for one thread as for the other, and as long, where they are worth two."""
+    size = max(1, n) if n < 2 * MANY else -(-n // (2 * -(-n // (2 * STRETCH))))
+    return [slice(first, min(first + size, n)) for first in range(0, n, size)]
 
 
 def _select_mask(gate: Gate, sign: str, parent: Mask, view: EventView) -> Mask:
