@@ -168,6 +168,7 @@ def test_bins_told_by_a_table_are_those_of_the_values(values: dict[str, np.ndarr
         found, expected = view.binned("AB", rows, width), bin_events(view.values("AB", rows), width)
         np.testing.assert_array_equal(found.points, expected.points)
         np.testing.assert_array_equal(found.counts, expected.counts)
+        assert view.highest("B") == transform.apply(values["B"][np.isfinite(values["B"])].max())
     with pytest.raises(GateFitError, match="not measured"):
         view.binned("AC", usual, 0.02)
 

@@ -10,7 +10,7 @@ import pytest
 from treg_gating.errors import GateFitError
 from treg_gating.gating.density import estimate_density, find_peaks
 from treg_gating.gating.method import FitContext, MethodFit
-from treg_gating.gating.methods.valley import Valley
+from treg_gating.gating.methods.valley import BOOTSTRAPS, Valley, _bootstrap
 from treg_gating.smoothing import smooth
 
 Make = Callable[..., FitContext]
@@ -75,6 +75,20 @@ def test_standard_error_is_the_spread_over_repeated_samples(share: float, apart:
     spread = np.std([fit.gate.low for fit in fits])  # type: ignore[attr-defined]
     told = np.median([fit.standard_error[0] for fit in fits])
     assert spread / 1.5 < told < spread * 1.5
+
+
+@pytest.mark.parametrize(("n", "apart"), [(2_000, 4.0), (50_000, 4.0), (50_000, 8.0)])
+def test_bootstraps_near_the_valley_spread_as_those_of_the_whole_histogram(n: int, apart: float) -> None:
+    values = np.sort(two_peaks(3, n=n, share=0.3, apart=apart))
+    density = estimate_density(values, np.ones(len(values)))
+    left, right = find_peaks(density.smoothed, 0.02)
+    drawn = np.random.default_rng(0).poisson(density.counts, (2_000, len(density.counts)))
+    curves = smooth(drawn, density.bandwidth)[:, left.index : right.index + 1]
+    plain = density.centres[left.index + curves.argmin(axis=1)]
+    cuts = _bootstrap(density, left, right)
+    assert len(cuts) >= 0.95 * BOOTSTRAPS
+    assert cuts.std() == pytest.approx(plain.std(), rel=0.25)
+    assert abs(cuts.mean() - plain.mean()) < plain.std() / 2
 
 
 def test_equal_peaks_are_cut_in_their_middle(context: Make) -> None:

@@ -65,6 +65,10 @@ class PopulationLooks:
         """As :meth:`treg_gating.gating.method.FitContext.beyond`."""
         return self.view.inside(Interval((name,), low=cut), self.populations.every(self.name, step))
 
+    def highest(self, name: str) -> float:
+        """As :meth:`treg_gating.gating.method.FitContext.highest`."""
+        return self.view.highest(name)
+
     def binned(self, names: Sequence[str], width: float) -> Binned:
         """As :meth:`treg_gating.gating.method.FitContext.binned`."""
         return self.view.binned(names, self.rows, width)

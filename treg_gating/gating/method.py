@@ -51,6 +51,9 @@ class Looks(Protocol):
     def beyond(self, name: str, cut: float, step: int) -> NDArray[np.bool_]:
         """As :meth:`FitContext.beyond`."""
 
+    def highest(self, name: str) -> float:
+        """As :meth:`FitContext.highest`."""
+
     def binned(self, names: Sequence[str], width: float) -> Binned:
         """As :meth:`FitContext.binned`."""
 
@@ -136,6 +139,13 @@ class FitContext:
         if self.looks is not None:
             return self.looks.beyond(name, cut, step)
         return np.asarray(self.fetch_every(step, (name,))[:, 0] >= cut)
+
+    def highest(self, name: str) -> float:
+        """The greatest finite value of a dimension, in the whole tube where that is known."""
+        if self.looks is not None:
+            return self.looks.highest(name)
+        values = self.fetch((name,))
+        return float(values[np.isfinite(values)].max())
 
     def binned(self, names: Sequence[str], width: float) -> Binned:
         """Sparse histogram of the events that are finite on all these dimensions, in bins of `width` gate units.

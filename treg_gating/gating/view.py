@@ -85,6 +85,15 @@ class EventView:
         columns = side_by_side(partial(self._near, rows=rows), dims)
         return columns[0][:, None] if len(columns) == 1 else np.stack(columns).T  # columns lie together in memory
 
+    def highest(self, name: str) -> float:
+        """The greatest finite value of a dimension in the tube, removed events and all."""
+        axis = self._axes.get(name)
+        values = self._column(name, self.root) if axis is None else axis.linear(slice(None))
+        farthest = values.max()
+        if not np.isfinite(farthest):
+            farthest = values[np.isfinite(values)].max()
+        return float(farthest if axis is None else axis.transform.apply(farthest))
+
     def binned(self, dims: Sequence[str], rows: Indices, width: float) -> Binned:
         """What :func:`treg_gating.gating.bins.bin_events` makes of :meth:`values`, mostly told by a table.
 

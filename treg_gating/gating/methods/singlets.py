@@ -20,6 +20,7 @@ Events = NDArray[np.floating[Any]]
 
 ITERATIONS = 30
 STEPS, FARTHEST = 500, 4  # cells per median of height / area; medians behind which nothing is looked at
+ENOUGH = 10_000  # events tell the median that cells are a share of
 BEHIND_OCTAVE = 20  # bits of a float32 behind exponent and three of the fraction: eight cells of area an octave
 HUBER_K = 1.345  # 95 % efficiency for normal residuals (Huber 1964)
 
@@ -51,8 +52,8 @@ class SingletBand:
     def fit(self, context: FitContext) -> MethodFit:
         """Polygon with four corners over the positive range of the area."""
         area, height = context.fetch_every(context.every, context.dims).T
-        usable = np.isfinite(area) & np.isfinite(height) & (area > 0) & (height > 0)
-        if not usable.all():
+        if not (len(area) and _all_usable(area) and _all_usable(height)):
+            usable = np.isfinite(area) & np.isfinite(height) & (area > 0) & (height > 0)
             area, height = area[usable], height[usable]
         if len(area) < self.minimum:
             msg = f"{len(area)} events with positive area and height; at least {self.minimum} are needed"
@@ -62,11 +63,7 @@ class SingletBand:
             msg = f"height does not rise with area (slope {slope:.3g}, spread {spread:.3g})"
             raise GateFitError(msg)
         z = NormalDist().inv_cdf(0.5 + self.level / 2)
-        areas = context.fetch(context.dims[:1])[:, 0]
-        farthest = areas.max()
-        if not np.isfinite(farthest):
-            farthest = areas[np.isfinite(areas)].max()
-        left, right = 0.0, float(farthest) * 1.01
+        left, right = 0.0, context.highest(context.dims[0]) * 1.01
         corners = [
             (left, intercept + (slope - z * spread) * left),
             (right, intercept + (slope - z * spread) * right),
@@ -75,6 +72,10 @@ class SingletBand:
         ]
         reason = f"height = {intercept:.4g} + {slope:.3f} × area, band ± {z * spread:.3f} × area"
         return MethodFit(Polygon(context.dims, tuple(corners)), reason)
+
+
+def _all_usable(values: Events) -> bool:
+    return bool(values.min() > 0 and np.isfinite(values.max()))
 
 
 def _huber(area: Events, height: Events) -> tuple[float, float, float]:
@@ -105,20 +106,21 @@ def _huber(area: Events, height: Events) -> tuple[float, float, float]:
 
 def _cells(area: Events, ratio: Events) -> tuple[Values, Values, Values]:
     """Cells of nearly one area and one ratio of height to area: their middles (1 / area, ratio), and the events."""
-    step = _middle(ratio) / STEPS
+    step = _middle(ratio[:: max(1, len(ratio) // ENOUGH)]) / STEPS
     octave = area.astype(np.float32).view(np.int32) >> BEHIND_OCTAVE
     lowest = int(octave.min())
     octave -= lowest
     octave *= FARTHEST * STEPS + 1
-    octave += np.minimum(ratio / ratio.dtype.type(step), FARTHEST * STEPS).astype(np.int32)
+    steps = ratio / ratio.dtype.type(step)
+    octave += np.clip(steps, 0, FARTHEST * STEPS, out=steps).astype(np.int32)
     counts = np.bincount(octave)
     known = np.flatnonzero(counts != 0)  # of a mask they are sooner found
-    octave, steps = np.divmod(known, FARTHEST * STEPS + 1)
-    near = steps < FARTHEST * STEPS
-    known, octave, steps = known[near], octave[near], steps[near]
+    octave, number = np.divmod(known, FARTHEST * STEPS + 1)
+    near = number < FARTHEST * STEPS
+    known, octave, number = known[near], octave[near], number[near]
     edges = (np.stack([octave, octave + 1]) + lowest).astype(np.int32) << BEHIND_OCTAVE
     areas = edges.view(np.float32).mean(axis=0, dtype=np.float64)
-    return 1 / areas, (steps + 0.5) * step, counts[known].astype(np.float64)
+    return 1 / areas, (number + 0.5) * step, counts[known].astype(np.float64)
 
 
 def _middle(values: Events) -> float:
@@ -128,6 +130,12 @@ def _middle(values: Events) -> float:
 
 
 def _weighted_median(values: Values, counts: Values) -> float:
+    if len(values) == 1:
+        return float(values[0])
     order = np.argsort(values)
-    mass = np.cumsum(counts[order])
-    return float(np.interp(mass[-1] / 2, mass - counts[order] / 2, values[order]))
+    counts = counts[order]
+    upto = np.cumsum(counts)
+    middles = upto - counts / 2
+    at = max(1, min(int(middles.searchsorted(upto[-1] / 2)), len(order) - 1))  # between this one and the one before
+    (x0, x1), (y0, y1) = middles[at - 1 : at + 1], values[order[at - 1 : at + 1]]
+    return float(np.interp(upto[-1] / 2, (x0, x1), (y0, y1)))

@@ -16,7 +16,9 @@ from treg_gating.smoothing import kernel_reach, smooth
 
 __all__ = ["Valley"]
 
-BOOTSTRAPS = 60
+BOOTSTRAPS = 100
+MANY = 50.0  # events in a bin, from which on normal numbers are drawn: sooner, and hardly different
+NEVER = 6.0  # Poisson standard deviations that no draw goes astray
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +99,29 @@ class Valley:
 def _bootstrap(density: Density, left: Peak, right: Peak) -> NDArray[np.float64]:
     """Cuts found again between the same two peaks in Poisson-resampled histograms (seeded by the data's size).
 
-    Bins are drawn together up to a third of a bandwidth: so near its lowest point the curve is a parabola.
+    Bins are drawn together up to a third of a bandwidth: so near its lowest point the curve is a parabola. Where the
+    curve stands so high that no draw has its lowest point there, none is drawn.
     """
     rng = np.random.default_rng(int(density.counts.sum()))
     wide = max(1, int(density.bandwidth / 3))
     reach = kernel_reach(density.bandwidth / wide)  # bins farther away say nothing of the curve between the peaks
-    between = (right.index - left.index) // wide + 1
-    padded = np.pad(density.counts, wide * (reach + 1))[left.index + wide :]
-    expected = padded[: wide * (between + 2 * reach)].reshape(-1, wide).sum(axis=1)
-    curves = smooth(rng.poisson(expected, (BOOTSTRAPS, len(expected))), density.bandwidth / wide)[:, reach:-reach]
+    curve = density.smoothed[left.index : right.index + 1]
+    doubt = NEVER * density.poisson_sd(curve)
+    low = np.flatnonzero(curve - doubt <= curve.min() + doubt[curve.argmin()])
+    first = left.index + max(0, int(low[0]) - wide)
+    between = (min(right.index, left.index + int(low[-1]) + wide) - first) // wide + 1
+    margin = wide * (reach + 1)
+    padded = np.zeros(len(density.counts) + 2 * margin)
+    padded[margin:-margin] = density.counts
+    expected = padded[first + wide :][: wide * (between + 2 * reach)].reshape(-1, wide).sum(axis=1)
+    drawn = expected + np.sqrt(expected) * rng.standard_normal((BOOTSTRAPS, len(expected)))
+    few = np.flatnonzero(expected < MANY)
+    drawn[:, few] = rng.poisson(expected[few], (BOOTSTRAPS, len(few)))
+    curves = smooth(drawn, density.bandwidth / wide)[:, reach:-reach]
     at = curves.argmin(axis=1)
     found = np.flatnonzero((at > 0) & (at < between - 1))
     before, lowest, behind = (curves[found, at[found] + step] for step in (-1, 0, 1))
     beyond = (before - behind) / (2 * np.maximum(before - 2 * lowest + behind, 1e-300))
-    place = left.index + (at[found] + beyond + 0.5) * wide - 0.5
+    place = first + (at[found] + beyond + 0.5) * wide - 0.5
     cuts: NDArray[np.float64] = density.centres[0] + place * density.step
     return cuts
