@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from treg_gating.compensation import check_matrix
+from treg_gating.fcs.memory import leased_empty
 from treg_gating.sample import Sample, Spillover
 
 __all__ = ["CHUNK", "Unmixing", "WholeColumns"]
@@ -118,5 +119,5 @@ class WholeColumns:
     def _begun(self, kind: DTypeLike) -> Events:
         with self._making:
             if self._made is None:
-                self._made = np.empty((len(self._names), self._n_events), kind)
+                self._made = leased_empty((len(self._names), self._n_events), kind)
             return self._made

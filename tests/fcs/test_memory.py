@@ -20,7 +20,7 @@ SHAPE = (memory.SMALLEST // 8 + 100, 2)  # float32: a little more than the small
 @pytest.fixture(autouse=True)
 def free(monkeypatch: pytest.MonkeyPatch) -> deque[np.ndarray]:
     """No block from tests before."""
-    blocks: deque[np.ndarray] = deque(maxlen=1)
+    blocks: deque[np.ndarray] = deque(maxlen=2)
     monkeypatch.setattr(memory, "_free", blocks)
     return blocks
 
@@ -51,6 +51,38 @@ def test_what_is_too_small_or_too_large_is_not_kept(free: deque[np.ndarray], mon
     assert leased_empty(SHAPE, "f4").shape == SHAPE
     assert len(free) == 1
     assert leased_empty((2 * SHAPE[0], 2), "f8").nbytes == 32 * SHAPE[0]
+
+
+def test_events_and_columns_have_a_block_each(free: deque[np.ndarray]) -> None:
+    large, small = leased_empty((3 * SHAPE[0], 2), "f4"), leased_empty(SHAPE, "f4")
+    places = place(large), place(small)
+    del small, large
+    for first, second in ((SHAPE, (3 * SHAPE[0], 2)), ((3 * SHAPE[0], 2), SHAPE), (SHAPE, SHAPE)):
+        one, two = leased_empty(first, "f4"), leased_empty(second, "f4")
+        assert {place(one), place(two)} == set(places), "none is new"
+        assert first == (3 * SHAPE[0], 2) or place(one) == places[1], "the smaller one is enough"
+        assert not free
+        del one, two
+    assert len(free) == 2
+
+
+def test_blocks_that_are_too_small_are_let_go(free: deque[np.ndarray]) -> None:
+    events, columns = leased_empty(SHAPE, "f4"), leased_empty(SHAPE, "f4")
+    del events, columns
+    larger = leased_empty((2 * SHAPE[0], 2), "f4")
+    assert not free
+    del larger
+    assert [len(block) for block in free] == [16 * SHAPE[0]]
+
+
+def test_both_blocks_together_are_not_too_large(free: deque[np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "LARGEST", 24 * SHAPE[0])
+    one, two = leased_empty((2 * SHAPE[0], 2), "f4"), leased_empty((2 * SHAPE[0], 2), "f4")
+    del one, two
+    assert len(free) == 1
+    small = leased_empty(SHAPE, "f4")
+    assert small.nbytes == 8 * SHAPE[0]
+    assert not free
 
 
 def test_a_large_free_block_can_be_given_back(free: deque[np.ndarray]) -> None:

@@ -1,4 +1,4 @@
-"""Memory for events that serves one file after the other: the kernel clears fresh pages, which costs more than reading.
+"""Memory for events and columns that serves one file after the other: to clear fresh pages takes longer than reading.
 
 Nobody has to give anything back. An array and every view of it hold a lease, and when the last of them is gone, so is
 the lease, and the block is free for the next file. An array that lives keeps its block.
@@ -7,6 +7,7 @@ the lease, and the block is free for the next file. An array that lives keeps it
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ __all__ = ["give_back", "leased_empty"]
 SMALLEST = 1 << 20  # bytes; the allocator of the system reuses less itself
 LARGEST = 1 << 28  # bytes that a process keeps between two files, at most
 
-_free: deque[NDArray[np.uint8]] = deque(maxlen=1)  # its methods are atomic: files are read in several threads
+# Events and the columns made of them. Its methods are atomic: files are read in several threads.
+_free: deque[NDArray[np.uint8]] = deque(maxlen=2)
 
 
 class _Lease:
@@ -29,7 +31,7 @@ class _Lease:
         self.__array_interface__ = block.__array_interface__
 
     def __del__(self) -> None:
-        if self._block.nbytes <= self._most:
+        if self._block.nbytes + sum(block.nbytes for block in self._free.copy()) <= self._most:
             self._free.append(self._block)
 
 
@@ -39,21 +41,29 @@ def leased_empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
     if size < SMALLEST:
         return np.empty(shape, kind)
-    try:
-        block = _free.pop()
-    except IndexError:
-        block = np.empty(0, np.uint8)
-    if block.nbytes < size:
-        del block  # before a larger one is asked for
+    block = _large_enough(size)
+    if block is None:
         block = np.empty(size, np.uint8)
     return np.asarray(_Lease(block))[:size].view(kind).reshape(shape)
 
 
 def give_back(largest: int) -> None:
-    """Give memory that is free to the system where it is more than so many bytes: what comes now needs it more."""
-    try:
-        block = _free.pop()
-    except IndexError:
-        return
-    if block.nbytes <= largest:
-        _free.append(block)
+    """Give blocks that are free to the system where they are of more than so many bytes: what comes now needs them."""
+    _free.extend(block for block in _all_free() if block.nbytes <= largest)
+
+
+def _large_enough(size: int) -> NDArray[np.uint8] | None:
+    """The smallest free block of so many bytes or more; those that are too small are let go."""
+    fitting = [block for block in _all_free() if block.nbytes >= size]
+    block = min(fitting, key=lambda one: one.nbytes, default=None)
+    _free.extend(other for other in fitting if other is not block)
+    return block
+
+
+def _all_free() -> list[NDArray[np.uint8]]:
+    """The free blocks, which nobody else can take any more."""
+    blocks: list[NDArray[np.uint8]] = []
+    with suppress(IndexError):
+        while True:
+            blocks.append(_free.pop())
+    return blocks
