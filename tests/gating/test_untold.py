@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NoReturn
 
 import numpy as np
+import pytest
 
+from treg_gating.errors import GateFitError
 from treg_gating.gating.consensus import Member, learn_cohort
 from treg_gating.gating.hierarchy import EventView, apply_sample, fit_sample
+from treg_gating.gating.methods.aligned_mixture import AlignedMixture
 from treg_gating.gating.results import FittedGate, GateStatus
 from treg_gating.gating.template import GatingTemplate
 
@@ -54,3 +58,27 @@ def test_a_tube_that_cannot_teach_is_left_out_and_says_why(
     assert "aligned_mixture: events lie so far apart" in gate.reason
     assert walks["far"].rows["below"] is None
     assert "line" in walks["far"].why_not["below"]
+
+
+def test_a_tube_that_could_not_teach_is_gated_by_the_cohorts_model(
+    make_template: Callable[..., GatingTemplate], make_view: Callable[..., EventView], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = make_template(LINE)
+    views = {name: make_view(**tube(seed)) for seed, name in enumerate(("t1", "t2", "mute"))}
+    fits = {name: fit_sample(template, view, batch="1") for name, view in views.items() if name != "mute"}
+
+    def refuse(*_: object) -> NoReturn:
+        raise GateFitError("it cannot say")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(AlignedMixture, "summarise", refuse)
+        fits["mute"] = fit_sample(template, views["mute"], batch="1")
+    members = [Member(name, "1", "sample", "", True, fit.gates, fit.summaries) for name, fit in fits.items()]
+    cohort = learn_cohort(template, members)
+    assert "line/aligned_mixture was learnt without mute (it cannot say)" in cohort.notes
+    walk = apply_sample(
+        template, views["mute"], fits["mute"].gates, lambda _, own: own, cohort.models, batch="1"
+    )  # fmt: skip
+    assert walk.gates["line"].status is GateStatus.FITTED
+    assert "learnt on 2 tube(s)" in walk.gates["line"].reason
+    assert walk.rows.count("line") == pytest.approx(800, rel=0.05)
