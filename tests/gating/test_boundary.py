@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -13,15 +16,21 @@ from treg_gating.gating.boundary import (
     balanced_line,
     balanced_threshold,
     best_boundary,
+    cut_deviation,
     generous_line,
 )
 
+Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 VALUES = np.arange(10, dtype=float)  # 0 to 9
 TOP_THREE = (VALUES >= 7).astype(float)
 
 
+def deviation(values: Array, posterior: Array) -> Callable[[float], float]:
+    return partial(cut_deviation, values, np.ones(len(values)), posterior)
+
+
 def test_threshold_holds_the_expected_number() -> None:
-    cut, error = balanced_threshold(VALUES, TOP_THREE, 3.0)
+    cut, error = balanced_threshold(VALUES, 3.0, deviation(VALUES, TOP_THREE))
     assert cut == 6.5
     assert (cut <= VALUES).sum() == 3
     assert error > 0
@@ -29,24 +38,24 @@ def test_threshold_holds_the_expected_number() -> None:
 
 def test_threshold_makes_up_for_what_the_parent_lost() -> None:
     # Five are expected in all, three of them in the parent: the cut lets two others in.
-    cut, _ = balanced_threshold(VALUES, TOP_THREE, 5.0)
+    cut, _ = balanced_threshold(VALUES, 5.0, deviation(VALUES, TOP_THREE))
     assert (cut <= VALUES).sum() == 5
 
 
 def test_a_parent_a_little_short_is_taken_whole_and_one_far_short_is_refused() -> None:
-    cut, _ = balanced_threshold(VALUES, np.ones(10), 10.9)
+    cut, _ = balanced_threshold(VALUES, 10.9, deviation(VALUES, np.ones(10)))
     assert (cut <= VALUES).all()
     with pytest.raises(GateFitError, match=r"expects 12\.0 events of the population; the parent holds 10"):
-        balanced_threshold(VALUES, np.ones(10), 12.0)
+        balanced_threshold(VALUES, 12.0, deviation(VALUES, np.ones(10)))
     with pytest.raises(GateFitError, match=r"expects 0\.5 events"):
-        balanced_threshold(VALUES, TOP_THREE, 0.5)
+        balanced_threshold(VALUES, 0.5, deviation(VALUES, TOP_THREE))
 
 
 def test_the_sampling_error_of_a_cut_by_hand() -> None:
     """Of 200 events that are of the population one time in two, one a gate unit: ±√(200 / 4) events, as many units."""
     values = np.arange(1000.0)
     posterior = np.select([values >= 600, values >= 400], [1.0, 0.5], 0.0)
-    cut, error = balanced_threshold(values, posterior, 500.0)
+    cut, error = balanced_threshold(values, 500.0, deviation(values, posterior))
     assert cut == 499.5
     assert error == pytest.approx(np.sqrt(50), abs=0.6)
     on_line = balanced_line(Binned(np.column_stack([values, values]), np.ones(1000)), posterior, np.array([1.0, 0.0]))
@@ -54,6 +63,16 @@ def test_the_sampling_error_of_a_cut_by_hand() -> None:
     drawn = np.random.default_rng(1).poisson(1.0, (400, 1000))
     cuts = [values[::-1][np.searchsorted(np.cumsum(draw[::-1]), draw @ posterior)] for draw in drawn]
     assert error == pytest.approx(np.std(cuts), rel=0.15)
+
+
+def test_events_that_are_alike_on_the_marker_and_differ_beside_it_are_unsure_each_by_itself() -> None:
+    """By hand: 0, ½ and 1 above a cut are off by 1, ½ and 0, and below it by 0, ½ and 1, whatever their mean is."""
+    places, counts, posterior = np.repeat([1.0, 3.0], 3), np.full(6, 4.0), np.tile([0.0, 0.5, 1.0], 2)
+    assert cut_deviation(places, counts, posterior, 2.0) == pytest.approx(np.sqrt(2 * 4 * 1.25))
+    # A quarter of a bin that is 2 wide lies above a cut at its middle and half a unit more.
+    assert cut_deviation(np.array([3.0]), np.array([8.0]), np.array([0.9]), 3.5, 2.0) == (
+        pytest.approx(np.sqrt(2 * 0.1**2 + 6 * 0.9**2))
+    )
 
 
 def test_line_holds_the_expected_number() -> None:

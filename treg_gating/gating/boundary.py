@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from treg_gating.errors import GateFitError
 from treg_gating.gating.bins import Binned
 from treg_gating.threads import side_by_side
 
-__all__ = ["Boundary", "balanced_line", "balanced_threshold", "best_boundary", "generous_line"]
+__all__ = ["Boundary", "balanced_line", "balanced_threshold", "best_boundary", "cut_deviation", "generous_line"]
 
 Array = NDArray[np.float64]
 ANGLES = np.deg2rad(np.arange(5.0, 90, 5.0))
@@ -114,7 +115,7 @@ def balanced_line(data: Binned, posterior: Array, normal: Array, unsure: float =
     wanted = data.counts * posterior
     expected = float(wanted.sum())
     offset = _cut(descending, taken, expected)
-    sampling = _error(descending, taken, expected, _deviation(data.counts, wanted, along > offset))
+    sampling = _error(descending, taken, expected, cut_deviation(along, data.counts, posterior, offset))
     near = float(data.counts[np.abs(along - offset) < NEAR].sum()) / (2 * NEAR)  # events per gate unit
     return offset, float(np.hypot(sampling, unsure / max(near, 1.0)))
 
@@ -123,7 +124,9 @@ def generous_line(data: Binned, posterior: Array, normal: Array, recall: float) 
     """Offset at which the line has that share of the population on its side, and its sampling error."""
     along, wanted = data.points[:, :2] @ normal, data.counts * posterior
     low, high = float(along.min()), float(along.max())
-    mass, edges = np.bincount(_bins(along, low, high), wanted, ERROR_BINS), np.linspace(low, high, ERROR_BINS + 1)
+    bins = ((along - low) * (ERROR_BINS / max(high - low, 1e-9))).astype(np.intp)  # sooner told than by np.histogram
+    np.minimum(bins, ERROR_BINS - 1, out=bins)
+    mass, edges = np.bincount(bins, wanted, ERROR_BINS), np.linspace(low, high, ERROR_BINS + 1)
     total = float(mass.sum())
     if total <= 0:
         msg = "the mixture expects no event of the population"
@@ -133,8 +136,12 @@ def generous_line(data: Binned, posterior: Array, normal: Array, recall: float) 
     return offset, float(np.sqrt(recall * (1 - recall) * total)) / max(near, 1.0)
 
 
-def balanced_threshold(values: Array, posterior: Array, expected: float) -> tuple[float, float]:
+def balanced_threshold(values: Array, expected: float, deviation: Callable[[float], float]) -> tuple[float, float]:
     """Threshold above which `expected` events of `values` lie, and its sampling error.
+
+    Parameters
+    ----------
+    deviation : of a cut, see :func:`cut_deviation`.
 
     Raises
     ------
@@ -146,28 +153,22 @@ def balanced_threshold(values: Array, posterior: Array, expected: float) -> tupl
         raise GateFitError(msg)
     expected = min(expected, float(len(values)))
     descending = -np.sort(-values)
-    low, high = float(descending[-1]), float(descending[0])
-    bins = _bins(values, low, high)
-    counts, wanted = np.bincount(bins, minlength=ERROR_BINS), np.bincount(bins, posterior, ERROR_BINS)
     taken = np.arange(1.0, len(values) + 1)
     cut = _cut(descending, taken, expected)
-    middles = low + (high - low) * (np.arange(ERROR_BINS) + 0.5) / ERROR_BINS
-    return cut, _error(descending, taken, expected, _deviation(counts, wanted, middles > cut))
+    return cut, _error(descending, taken, expected, deviation(cut))
 
 
-def _bins(values: Array, low: float, high: float) -> NDArray[np.intp]:
-    """Which of ERROR_BINS between the ends each value lies in; sooner told than counted by numpy's histogram."""
-    bins = ((values - low) * (ERROR_BINS / max(high - low, 1e-9))).astype(np.intp)
-    return np.minimum(bins, ERROR_BINS - 1, out=bins)
-
-
-def _deviation(counts: NDArray[Any], wanted: NDArray[Any], above: NDArray[np.bool_]) -> float:
-    """Standard deviation, in events, of what a cut takes less what is expected, by bins of what is cut on.
+def cut_deviation(places: Array, counts: Array, posterior: Array, cut: float, width: float = 0.0) -> float:
+    """Standard deviation, in events, of what a cut takes less what is expected.
 
     It is a sum over independent events, of 1 − p for one above the cut and of −p for one below.
+
+    Parameters
+    ----------
+    places, counts, posterior : of bins on what is cut on, shape (n,). width : of a bin, over which events are spread.
     """
-    off = wanted - counts * above
-    return float(np.sqrt((off**2 / np.maximum(counts, 1)).sum()))
+    above = np.clip((places - cut) / width + 0.5, 0, 1) if width else places > cut
+    return float(np.sqrt(counts @ (above * (1 - posterior) ** 2 + (1 - above) * posterior**2)))
 
 
 def _error(descending: Array, taken: Array, expected: float, deviation: float) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.gating.bins import Binned, merged_where_few
-from treg_gating.gating.far_side import FarSide, evened, moved
+from treg_gating.gating.far_side import evened
 from treg_gating.gating.members import EachProbability, Member
 from treg_gating.gating.mixture_placement import Placement, Placing
 from treg_gating.gating.stain_strength import Reach, Stretch, look, middle_of
@@ -31,16 +31,14 @@ class PlacedMembers:
 
     Parameters
     ----------
-    sides : how its markers were made even. judge : the members in the middle on this tube, by the population's share.
-    places : where those lie. stretch : how the last marker was drawn to the cohort's strength behind the sides.
+    stretch : how the last marker was drawn to the cohort's strength, behind its far side.
+    places : where the members that are in the middle on this tube, by the population's share, lie.
     posterior : mean of the members, shape (bins,).
     expected : events of the population by each of them, ascending.
     """
 
     binned: Binned
-    sides: tuple[FarSide, ...]
     stretch: Stretch
-    judge: EachProbability
     places: tuple[Placement, ...]
     columns: tuple[str, ...]
     posterior: Array
@@ -60,11 +58,6 @@ class PlacedMembers:
     def total(self) -> float:
         """Events of the population, by the mean of the members."""
         return float(self.binned.counts @ self.posterior)
-
-    def probability(self, points: Array) -> Array:
-        """Of the population at `points`, shape (n,), by the member in the middle: all would tell an error no better."""
-        (found,) = self.judge.some([len(self.places) // 2])(self.stretch(moved(points, self.sides)))
-        return np.asarray(found)
 
 
 def place_members(
@@ -89,7 +82,7 @@ def place_members(
         the tube is not to be stretched to it.
     loose, stiffness, firmness : see :class:`treg_gating.gating.mixture_placement.Placing`.
     """
-    even, sides = evened(binned, signs)
+    even, _ = evened(binned, signs)
     coarse, cell = merged_where_few(even, width, LONE * binned.total)
     placing = Placing(
         [one.mixture for one in members], loose=loose, stiffness=stiffness, together=[one.wanted for one in members]
@@ -113,7 +106,7 @@ def place_members(
     posterior[near] = judged.mean(axis=0)
     expected = np.sort(probability @ counts + judged @ binned.counts[near])
     places = tuple(placed[at] for at in kept)
-    return PlacedMembers(binned, sides, stretch, judge, places, columns, posterior, expected)
+    return PlacedMembers(binned, stretch, places, columns, posterior, expected)
 
 
 def _at(member: Member, place: Placement) -> Member:

@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
 from treg_gating.gating.bins import Binned, bounded, merged
-from treg_gating.gating.boundary import balanced_line, balanced_threshold, best_boundary, generous_line
+from treg_gating.gating.boundary import (
+    balanced_line,
+    balanced_threshold,
+    best_boundary,
+    cut_deviation,
+    generous_line,
+)
 from treg_gating.gating.cohort_mixture import Learnt, learn_mixture
 from treg_gating.gating.dim_marker import in_deviations
 from treg_gating.gating.far_side import evened
@@ -25,6 +31,7 @@ from treg_gating.gating.stain_strength import Reach, middle_of
 __all__ = ["AlignedMixture"]
 
 Array = NDArray[np.float64]
+Edge = tuple[Array, float, float]  # a line's normal, its offset and that one's sampling error
 MOST_CELLS = 8_000  # of what a tube tells the cohort
 PLACING = 3  # bins, along each axis, that are one while the mixture is placed: it moves by less than 0.001 gate units
 DOUBTED = "on the cohort, the marker that should correct the mixture contradicts it: activated cells may be counted"
@@ -205,9 +212,11 @@ class AlignedMixture:
             raise GateFitError(msg)
         key = (self, id(context.model))
         if key not in context.memo:
-            context.memo[key] = self._place(context, context.model)
-        placed: PlacedMembers = context.memo[key]
-        return self._line(context, context.model, placed) if len(context.dims) == 2 else self._cut(context, placed)
+            placed = self._place(context, context.model)
+            context.memo[key] = placed, self._edge(placed, context.model)
+        placed, edge = context.memo[key]
+        draw = self._line if len(context.dims) == 2 else self._cut
+        return draw(context, context.model, placed, edge)
 
     def _place(self, context: FitContext, model: Mapping[str, Any]) -> PlacedMembers:
         measured = self._measured(context)
@@ -222,14 +231,9 @@ class AlignedMixture:
             loose=self.loose, stiffness=self.stiffness, firmness=self.firmness,
         )  # fmt: skip
 
-    def _line(self, context: FitContext, model: Mapping[str, Any], placed: PlacedMembers) -> MethodFit:
-        normal = np.asarray(model["normal"], dtype=np.float64)
-        error = float(np.sqrt(normal @ placed.covariance[:2, :2] @ normal))
-        if len(self.markers) == 2:
-            offset, jitter = balanced_line(placed.binned, placed.posterior, normal, float(np.std(placed.expected)))
-        else:
-            offset, jitter = generous_line(placed.binned, placed.posterior, normal, float(model["recall"]))
-        error = float(np.hypot(error, jitter))
+    def _line(self, context: FitContext, model: Mapping[str, Any], placed: PlacedMembers, edge: Edge) -> MethodFit:
+        normal, offset, jitter = edge
+        error = float(np.hypot(np.sqrt(normal @ placed.covariance[:2, :2] @ normal), jitter))
         expected = 100 * placed.total / placed.binned.total
         moved = ", ".join(f"{value:+.3f}" for value in placed.shift)
         reason = (
@@ -240,16 +244,25 @@ class AlignedMixture:
         caution = _caution(placed, model) if len(self.markers) == 2 else ""  # else the threshold decides, and says it
         return MethodFit(HalfPlane(context.dims, (x, y), offset), reason, (error,), caution)
 
-    def _cut(self, context: FitContext, placed: PlacedMembers) -> MethodFit:
-        events = context.fetch_inside(placed.columns).astype(np.float64)
-        if not (finite := np.isfinite(events)).all():
-            events = events[finite.all(axis=1)]
-        expected, at = placed.total, placed.columns.index(context.dims[0])
-        threshold, jitter = balanced_threshold(events[:, at], placed.probability(events), expected)
+    def _cut(self, context: FitContext, model: Mapping[str, Any], placed: PlacedMembers, edge: Edge) -> MethodFit:
+        values = context.fetch_inside(context.dims)[:, 0].astype(np.float64)
+        values = values if np.isfinite(values).all() else values[np.isfinite(values)]
+        expected, at, binned = placed.total, placed.columns.index(context.dims[0]), placed.binned
+        inside = np.flatnonzero(binned.points[:, :2] @ edge[0] > edge[1])
+        told = binned.points[inside, at], binned.counts[inside], placed.posterior[inside]
+        threshold, jitter = balanced_threshold(values, expected, lambda cut: cut_deviation(*told, cut, self.bin))
         error = float(np.hypot(np.sqrt(placed.covariance[at, at]), jitter))
         share = 100 * expected / placed.binned.total
         reason = f"holds the {expected:.0f} events the mixture expects ({share:.2f} %)"
-        return MethodFit(Interval(context.dims, low=threshold), reason, (error,), _caution(placed, context.model or {}))
+        return MethodFit(Interval(context.dims, low=threshold), reason, (error,), _caution(placed, model))
+
+    def _edge(self, placed: PlacedMembers, model: Mapping[str, Any]) -> Edge:
+        """The line that the mixture draws on this tube."""
+        normal = np.asarray(model["normal"], dtype=np.float64)
+        if len(self.markers) == 2:
+            unsure = float(np.std(placed.expected))
+            return normal, *balanced_line(placed.binned, placed.posterior, normal, unsure)
+        return normal, *generous_line(placed.binned, placed.posterior, normal, float(model["recall"]))
 
     def _measured(self, context: FitContext) -> tuple[str, ...]:
         """Columns of this tube: the gate's markers, and the context that is stained."""
