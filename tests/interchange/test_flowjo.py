@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 
+from treg_gating.cli.main import cli
 from treg_gating.errors import InputError
 from treg_gating.fcs import read_fcs, read_header
 from treg_gating.gating.gates import Ellipse, Polygon
@@ -246,6 +248,27 @@ def test_simulated_tubes_differ_by_no_clean_event(simulated: Any, tmp_path: Path
             odd = theirs[name] & tube.masks["clean"] ^ tube.masks[name]
             # Only the ellipse is approximated; below it an event on its edge may be missing too.
             assert odd.sum() <= (0 if name in {"clean", "singlets"} else 1), name
+
+
+def test_controls_take_no_part_in_a_run_by_a_workspace(simulated: Any, tmp_path: Path) -> None:
+    """Its gates are fitted to nothing, and a workspace of stained tubes has no FMO tube to fail."""
+    export = export_flowjo(
+        [t.result for t in simulated], tmp_path / "s.wsp", {t.result.tube_id: t.path for t in simulated}
+    )
+    (sheet,) = (up / "samples.csv" for up in simulated[0].path.parents if (up / "samples.csv").exists())
+    lines = [line for line in sheet.read_text().splitlines() if ",control," not in line]  # the workspace has none
+    assert any(",fmo," in line for line in lines)
+    data, sheet = sheet.parent, tmp_path / "samples.csv"
+    sheet.write_text("\n".join(lines) + "\n")
+
+    def command(*words: object) -> Result:
+        return CliRunner().invoke(cli, list(map(str, words)), standalone_mode=False)
+
+    checked = command("check", sheet, "--data", data, "-t", export.path)
+    assert checked.return_value == 0, checked.output
+    done = command("run", sheet, "--data", data, "-t", export.path, "-o", tmp_path / "out", "--workers", 1)
+    assert "0 failed" in done.output
+    assert done.return_value in {0, 4}
 
 
 def test_polygon_of_an_ellipse_has_its_area() -> None:

@@ -87,7 +87,7 @@ def _fault_of_header(tube: Tube, gating: GatingTemplate) -> Fault | None:
 
     try:
         header = read_header(tube.path, tube.dataset)
-        if tube.role in {Role.SAMPLE, Role.CONTROL, Role.FMO}:
+        if tube.role in {Role.SAMPLE, Role.CONTROL} or (tube.role is Role.FMO and not gating.imported):
             template = gating.for_file(header, tube.file)
             mapping = {} if template.imported else tube.markers
             match_panel(template.panel, header.channels, mapping, file=tube.file)

@@ -102,7 +102,9 @@ class _Run:
         plan = plan_of(order.sheet, order.settings, order.notes, choices)
         self.plan = encode(plan)
         settings_key = digest(plan["settings"], self.code, plan["environment"])
-        tubes = [tube for tube in order.sheet.tubes if tube.role in FIRST_ROLES]
+        # A control tells nothing of gates that came along: they stand on detectors, and are fitted to nothing.
+        roles = SECOND_ROLES if order.settings.template.imported else FIRST_ROLES
+        tubes = [tube for tube in order.sheet.tubes if tube.role in roles]
         self.known = {
             tube.tube_id: _Known(tube, digest(tube_identity(tube), plan["matrices"].get(tube.batch), settings_key))
             for tube in tubes
