@@ -42,6 +42,7 @@ class SmallTemplate:
     sha256: str = "0" * 64
     primary: Primary = field(default_factory=Primary)
     rows: tuple[Mapping[str, str], ...] = ()
+    imported: None = None
 
 
 STUDY = Study(
