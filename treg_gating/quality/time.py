@@ -121,9 +121,12 @@ def every_of(mask: Mask, every: int) -> tuple[Rows, int]:
     gaps = np.flatnonzero(~mask)
     before = gaps - np.arange(len(gaps))  # events of the mask before each
     n = len(mask) - len(gaps)
-    numbers = np.arange(0, n, every)
-    passed = np.bincount(-(-before // every), minlength=len(numbers))  # gaps between each and the one before it
-    return numbers + np.cumsum(passed[: len(numbers)]), n - 1 + int(np.count_nonzero(before < n))
+    followed = -(-n // every)
+    steps = np.bincount(-(-before // every), minlength=followed)[:followed]  # gaps between each and the one before it
+    steps += every
+    rows = np.cumsum(steps, out=steps)
+    rows -= every
+    return rows, n - 1 + int(np.count_nonzero(before < n))
 
 
 def _in_time(mask: Mask, every: int, seconds: NDArray[np.floating[Any]]) -> tuple[Rows, int]:
