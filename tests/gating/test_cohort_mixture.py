@@ -256,7 +256,7 @@ def test_mixtures_that_go_on_after_the_tube_was_stretched_end_where_those_do_tha
     events = [rng.normal(mean, found.spreads[0, 0], (n, 3)) for mean, n in zip(there, (9_200, 800), strict=True)]
     data = merged(bin_events(np.concatenate(events), 0.02), 0.06)
     stretch = Stretch(2, 0.25, 1.25)
-    stretched = replace(data, points=stretch(data.points))
+    stretched = data.at(stretch(data.points))
     placing = Placing([found], loose=0.1, stiffness=300, together=[treg])
     seen = placing.on(data, iterations=7, firmness=25)[0]
     assert (found.means + seen.shift + seen.moves)[1, 2] == pytest.approx(0.45, abs=0.005)

@@ -5,8 +5,9 @@ What is made of bins does not depend on the order of the events, and no event le
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -48,9 +49,17 @@ class Lattice:
     def points(self) -> Array:
         """The bins, shape (n, d)."""
         axes = np.empty((len(self.places), len(self.numbers[0])))
-        for axis, places, number in zip(axes, self.places, self.numbers, strict=True):
-            np.take(places, number, out=axis, mode="clip")  # all are within bounds; to raise would take a copy
+        for at, axis in enumerate(axes):
+            self.axis(at, axis)
         return axes.T
+
+    def axis(self, at: int, out: Array | None = None) -> Array:
+        """The bins along one axis, shape (n,)."""
+        return self.places[at].take(self.numbers[at], out=out, mode="clip")  # all are in bounds; to raise takes a copy
+
+    def some(self, those: NDArray[np.intp]) -> Array:
+        """Some of the bins, shape (those, d)."""
+        return Lattice(self.places, [number[those] for number in self.numbers]).points
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,23 +68,48 @@ class Binned:
 
     Parameters
     ----------
-    points : centres of the occupied bins, shape (n, d), in gate units.
+    given : centres of the occupied bins, shape (n, d), in gate units; None where the lattice tells them.
     counts : events per bin, shape (n,).
     width : of the cells whose events stand at their mean, gate units; 0 where the bins are taken for points.
     beside : mean in each bin of a marker that the bins are not made of, shape (n,), or None.
-    lattice : whose points these are, or None.
+    lattice : where the bins stand, or None.
     """
 
-    points: Array
+    given: Array | None
     counts: Array
     width: float = 0.0
     beside: Array | None = None
     lattice: Lattice | None = None
 
+    @cached_property
+    def points(self) -> Array:
+        """Centres of the occupied bins, shape (n, d), in gate units; on a lattice made when they are asked for."""
+        if self.given is not None:
+            return self.given
+        return np.zeros((len(self.counts), 0)) if self.lattice is None else self.lattice.points
+
     @property
     def total(self) -> float:
         """Number of events."""
         return float(self.counts.sum())
+
+    @property
+    def axes(self) -> Iterator[Array]:
+        """The bins along one axis after the other, shape (n,)."""
+        if self.lattice is None:
+            return iter(self.points.T)
+        return map(self.lattice.axis, range(len(self.lattice.places)))
+
+    def some(self, those: NDArray[np.intp]) -> Array:
+        """Centres of some of the bins, shape (those, d)."""
+        return self.points[those] if self.lattice is None else self.lattice.some(those)
+
+    def projected(self, normal: Array) -> Array:
+        """The bins along a direction in the space of as many first axes, shape (n,)."""
+        if self.lattice is None:
+            return np.asarray(self.points[:, : len(normal)] @ normal)
+        scaled = [places * part for places, part in zip(self.lattice.places, normal, strict=False)]
+        return np.asarray(sum(map(Lattice(scaled, self.lattice.numbers).axis, range(len(normal)))))
 
     def at(self, points: Array) -> Binned:
         """The same events elsewhere, shape (n, d)."""
@@ -138,7 +172,7 @@ def bin_cells(cells: Sequence[NDArray[Any]], width: float) -> Binned:
         return Binned(points, counts.astype(np.float64))
     places = [(np.arange(float(1 << some)) + low + 0.5) * width for low, some in zip(lows, bits, strict=True)]
     lattice = Lattice(places, numbers)
-    return Binned(lattice.points, counts.astype(np.float64), lattice=lattice)
+    return Binned(None, counts.astype(np.float64), lattice=lattice)
 
 
 def _cells(points: NDArray[np.floating[Any]], width: float) -> list[NDArray[np.floating[Any]]]:
@@ -190,7 +224,7 @@ def merged_with_cells(data: Binned, width: float) -> tuple[Binned, NDArray[np.in
     else:
         _, cell = np.unique(cell, return_inverse=True)
     counts = np.bincount(cell, data.counts)
-    means = [np.bincount(cell, data.counts * axis) / counts for axis in data.points.T]
+    means = [np.bincount(cell, data.counts * axis) / counts for axis in data.axes]
     beside = None if data.beside is None else np.bincount(cell, data.counts * data.beside) / counts
     return Binned(np.stack(means).T, counts.astype(np.float64), width, beside), cell
 

@@ -109,7 +109,7 @@ def balanced_line(data: Binned, posterior: Array, normal: Array, unsure: float =
 
     The error is that of sampling, and how far the line moves for the `unsure` events that the number may be off by.
     """
-    along = data.points[:, :2] @ normal
+    along = data.projected(normal)
     order = np.argsort(-along, kind="stable")
     descending, taken = along[order], np.cumsum(data.counts[order])
     wanted = data.counts * posterior
@@ -122,7 +122,7 @@ def balanced_line(data: Binned, posterior: Array, normal: Array, unsure: float =
 
 def generous_line(data: Binned, posterior: Array, normal: Array, recall: float) -> tuple[float, float]:
     """Offset at which the line has that share of the population on its side, and its sampling error."""
-    along, wanted = data.points[:, :2] @ normal, data.counts * posterior
+    along, wanted = data.projected(normal), data.counts * posterior
     low, high = float(along.min()), float(along.max())
     bins = ((along - low) * (ERROR_BINS / max(high - low, 1e-9))).astype(np.intp)  # sooner told than by np.histogram
     np.minimum(bins, ERROR_BINS - 1, out=bins)

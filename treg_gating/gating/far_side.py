@@ -90,7 +90,7 @@ def evened(data: Binned, signs: Array) -> tuple[Binned, tuple[FarSide, ...]]:
     if data.lattice is None:
         return data.at(moved(data.points, sides)), sides
     lattice = Lattice(_moved(data.lattice.places, sides), data.lattice.numbers)
-    return Binned(lattice.points, data.counts, data.width, data.beside, lattice), sides
+    return Binned(None, data.counts, data.width, data.beside, lattice), sides
 
 
 def moved(points: Array, sides: Sequence[FarSide]) -> Array:

@@ -101,7 +101,7 @@ def place_members(
     # Most bins lie where hardly any event is of the population; there a cell's probability is good enough.
     some = np.asarray((probability > BARELY).any(axis=0))
     near, counts = np.flatnonzero(some[cell]), coarse.counts * ~some
-    judged = judge(stretch(even.points.T[:, near].T))
+    judged = judge(stretch(even.some(near)))
     posterior = probability.mean(axis=0)[cell]
     posterior[near] = judged.mean(axis=0)
     expected = np.sort(probability @ counts + judged @ binned.counts[near])

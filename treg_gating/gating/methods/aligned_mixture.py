@@ -248,8 +248,8 @@ class AlignedMixture:
         values = context.fetch_inside(context.dims)[:, 0].astype(np.float64)
         values = values if np.isfinite(values).all() else values[np.isfinite(values)]
         expected, at, binned = placed.total, placed.columns.index(context.dims[0]), placed.binned
-        inside = np.flatnonzero(binned.points[:, :2] @ edge[0] > edge[1])
-        told = binned.points[inside, at], binned.counts[inside], placed.posterior[inside]
+        inside = np.flatnonzero(binned.projected(edge[0]) > edge[1])
+        told = binned.some(inside)[:, at], binned.counts[inside], placed.posterior[inside]
         threshold, jitter = balanced_threshold(values, expected, lambda cut: cut_deviation(*told, cut, self.bin))
         error = float(np.hypot(np.sqrt(placed.covariance[at, at]), jitter))
         share = 100 * expected / placed.binned.total
