@@ -52,7 +52,9 @@ def _probability(mixture: Mixture, wanted: np.ndarray[Any, np.dtype[np.bool_]], 
 
 
 class _Posterior:
-    def __init__(self, mixtures: Sequence[tuple[Mixture, np.ndarray[Any, np.dtype[np.bool_]]]]) -> None:
+    def __init__(
+        self, mixtures: Sequence[tuple[Mixture, np.ndarray[Any, np.dtype[np.bool_]]]], shapes: object = None
+    ) -> None:
         self._mixtures = mixtures
 
     def some(self, those: Sequence[int]) -> _Posterior:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,7 @@ def smooth(counts: NDArray[Any], bandwidth: float) -> NDArray[np.float64]:
     >>> smooth(np.array([0.0, 0.0, 4.0, 0.0, 0.0]), 0.5).round(3).tolist()
     [0.001, 0.426, 3.146, 0.426, 0.001]
     """
-    reach = kernel_reach(bandwidth)
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / bandwidth) ** 2)
-    kernel /= kernel.sum()
+    reach, kernel = kernel_reach(bandwidth), _kernel(bandwidth)
     rows = np.asarray(counts, dtype=np.float64).reshape(-1, counts.shape[-1])
     n = rows.shape[1]
     if len(rows) < MANY:
@@ -39,6 +38,14 @@ def smooth(counts: NDArray[Any], bandwidth: float) -> NDArray[np.float64]:
     padded[n - 1 - far : n + far] = kernel[reach - far : reach + far + 1]
     band = np.lib.stride_tricks.sliding_window_view(padded, n)[::-1]
     return (rows @ np.ascontiguousarray(band)).reshape(counts.shape)
+
+
+@lru_cache(maxsize=64)
+def _kernel(bandwidth: float) -> NDArray[np.float64]:
+    reach = kernel_reach(bandwidth)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / bandwidth) ** 2)
+    kernel /= kernel.sum()
+    return kernel
 
 
 def middle(values: NDArray[np.float64]) -> NDArray[np.float64]:

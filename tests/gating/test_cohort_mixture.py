@@ -188,6 +188,17 @@ def test_merging_keeps_every_event_and_the_mean() -> None:
     assert merged(Binned(np.zeros((0, 2)), np.zeros(0)), 0.06).total == 0
 
 
+def test_bins_on_a_lattice_stand_where_their_points_say() -> None:
+    data = bin_events(np.random.default_rng(5).normal(0.4, 0.1, (3_000, 3)), 0.02)
+    alone, normal, those = data.at(data.points), np.array([0.6, -0.8]), np.array([7, 0, 30])
+    assert data.lattice is not None
+    assert alone.lattice is None
+    np.testing.assert_array_equal(data.some(those), alone.some(those))
+    np.testing.assert_array_equal(list(data.axes), list(alone.axes))
+    assert data.projected(normal) == pytest.approx(alone.projected(normal), abs=1e-12)
+    np.testing.assert_array_equal(merged(data, 0.06).points, merged(alone, 0.06).points)
+
+
 def test_cells_with_few_events_are_merged_once_more() -> None:
     """By hand: cells of 0.1 with 5, 1, 1 and 5 events; the two with one are in one cell of 0.2."""
     line = Binned(np.array([[0.05], [0.25], [0.35], [0.45], [0.48]]), np.array([5.0, 1.0, 1.0, 4.0, 1.0]))

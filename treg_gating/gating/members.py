@@ -40,10 +40,10 @@ class Member:
 
 
 class EachProbability:
-    """Of the population at any points by each of the members."""
+    """Of the population at any points by each of the members; `shapes` as in :class:`Posterior`."""
 
-    def __init__(self, members: Sequence[Member]) -> None:
-        self._posterior = Posterior([(one.mixture, one.wanted) for one in members])
+    def __init__(self, members: Sequence[Member], shapes: tuple[Array, Array] | None = None) -> None:
+        self._posterior = Posterior([(one.mixture, one.wanted) for one in members], shapes)
         self._moved = [one.moved for one in members]
 
     def some(self, those: Sequence[int]) -> EachProbability:

@@ -102,11 +102,17 @@ class Posterior:
     """:func:`probability` by several mixtures of as many components, each with those that are wanted.
 
     What is the same for all points is made once; points may be asked for more than once.
+
+    Parameters
+    ----------
+    shapes : the :func:`precisions` of all mixtures, one behind the other, where they are known.
     """
 
-    def __init__(self, mixtures: Sequence[tuple[Mixture, NDArray[np.bool_]]]) -> None:
+    def __init__(
+        self, mixtures: Sequence[tuple[Mixture, NDArray[np.bool_]]], shapes: tuple[Array, Array] | None = None
+    ) -> None:
         each, self._size = [mixture for mixture, _ in mixtures], mixtures[0][0].size
-        density = _Density.of(joined(each), np.float32)
+        density = _Density.of(joined(each), np.float32, shapes)
         parts = [slice(first, first + self._size) for first in range(0, len(each) * self._size, self._size)]
         self._asked = [
             (replace(density, coefficients=density.coefficients[part]), wanted.astype(np.float32))

@@ -83,6 +83,7 @@ class Placing:
         starts: Sequence[Placement] | None = None,
     ) -> None:
         self._model = _Model.of(mixtures, together, loose=loose, stiffness=stiffness)
+        self.shapes = self._model.shapes  # of the mixtures, one behind the other: see `precisions`
         self._place = _Place.at_rest(self._model) if starts is None else _Place.of(starts)
         self._further = Acceleration(self._model.metric)
 
@@ -102,7 +103,7 @@ class Placing:
         further.again()
         known = model.told(place)
         for left in reversed(range(iterations)):
-            image, information, likelihood = model.step(place, step, data.total)
+            image, masses, likelihood = model.step(place, step, data.total)
             ahead = further(place.joined(), image.joined(), likelihood + model.prior(place) / data.total)
             told = model.told(image)
             still = still + 1 if np.abs(told - known).max() < tolerance else 0
@@ -110,6 +111,7 @@ class Placing:
                 break
             known, place = told, _Place.apart(ahead, model)
         self._place = end = _Place.apart(further.reached, model)
+        information = model.loose + _weighed(masses, model.inverse)
         found = zip(end.shift, model.moved(end), end.weights, information, likelihood, strict=True)
         return [Placement(*each) for each in found]
 
@@ -247,7 +249,7 @@ class _Model:
 
         Returns
         -------
-        The better place, the information on its shift (g, d, d), and the log likelihood per event of the former (g,).
+        The better place, what each component weighs (g, k), and the log likelihood per event of the former (g,).
         """
         g, k, d = self.means.shape
         means = self.means + place.shift[:, None] + self.moved(place)
@@ -267,7 +269,7 @@ class _Model:
         base = shift[:, None] + self.one[:, :, None] * common[:, None]
         moves = (gaps - masses[:, :, None] * base) / (masses + self.stiffness)[:, :, None]
         weights = (events.reshape(g, k) + 1.0) / (total + k)
-        return _Place(shift, common, moves, weights), self.loose + _weighed(masses, self.inverse), likelihood
+        return _Place(shift, common, moves, weights), masses, likelihood
 
 
 def _weighed(weights: Array, matrices: Array) -> Array:

@@ -93,7 +93,7 @@ def place_members(
         coarse = coarse.at(stretch(coarse.points))
         placing.carry(stretch)
     placed = placing.on(coarse, iterations=steps, tolerance=SETTLED, firmness=firmness)
-    judge = EachProbability([_at(one, place) for one, place in zip(members, placed, strict=True)])
+    judge = EachProbability([_at(one, place) for one, place in zip(members, placed, strict=True)], placing.shapes)
     probability = judge(coarse.points)
     order = np.argsort(probability @ coarse.counts, kind="stable")
     kept = order[(len(order) - 1) // 4 : len(order) - (len(order) - 1) // 4].tolist()
