@@ -16,7 +16,7 @@ from treg_gating.gating.rows import PopulationRows
 from treg_gating.gating.selection import between, selected
 from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate
 
-__all__ = ["Changes", "changes", "gate_interval", "moving_gates"]
+__all__ = ["Changes", "changes", "gate_interval", "moved_gates", "moving_gates"]
 
 Indices = NDArray[np.intp]
 Mask = NDArray[np.bool_]
@@ -125,11 +125,16 @@ def changes(template: GatingTemplate, walk: Walk, view: EventView, name: str) ->
     """Events that a gate takes in and those that it loses when it moves down, and up: few, so little is asked again."""
     step, gate = template.step(name), walk.gates[name]
     assert isinstance(step, GateStep) and gate.gate is not None  # noqa: S101, PT018 (it can move)
-    shapes = [gate.gate, *(_shifted(gate, sign) for sign in (-1, 1))]
-    rows = between(shapes, walk.rows, step.parent, view)
+    shapes = [gate.gate, *moved_gates(gate)]
+    rows = walk.close[name] if name in walk.close else between(shapes, walk.rows, step.parent, view)
     before, *after = (selected(shape, step.sign, rows, view) for shape in shapes)
     down, up = ((rows[now & ~before], rows[before & ~now]) for now in after)
     return down, up
+
+
+def moved_gates(gate: FittedGate) -> list[Gate]:
+    """A gate moved down and up by its standard error."""
+    return [_shifted(gate, sign) for sign in (-1, 1)]
 
 
 def _counted_anew(template: GatingTemplate, walk: Walk, view: EventView, name: str, sign: int, target: str) -> int:

@@ -145,8 +145,9 @@ def second_pass(tube: Tube, settings: RunSettings, cohort: CohortGates, fit: Sam
     controls = {name: by_batch[tube.batch] for name, by_batch in cohort.controls.items() if tube.batch in by_batch}
     showing = Showing(template, ready.view, ready.linear, axis_limits(template), controls)
     walk = apply_sample(
-        template, ready.view, fit.gates, final, cohort.models, batch=tube.batch, meanwhile=showing.parts
-    )
+        template, ready.view, fit.gates, final, cohort.models, batch=tube.batch, meanwhile=showing.parts,
+        held_against=showing.moved,
+    )  # fmt: skip
     showing.complete(walk)
     counts, interval = count_populations(template, walk, showing.medians()), showing.interval
     return SampleResult(

@@ -11,10 +11,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from treg_gating.gate_interval import Changes, changes, gate_interval, moving_gates
+from treg_gating.gate_interval import Changes, changes, gate_interval, moved_gates, moving_gates
 from treg_gating.gating.axes import Column
+from treg_gating.gating.gates import Gate
 from treg_gating.gating.hierarchy import EventView, Walk
-from treg_gating.gating.results import GatePicture
+from treg_gating.gating.results import FittedGate, GatePicture
 from treg_gating.gating.steps import BEFORE
 from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate
 from treg_gating.intensities import Medians
@@ -77,6 +78,11 @@ class Showing:
             *medians.parts(),
             *(partial(self._draw, step, walk) for step in drawn if self._begins("draw", step.population)),
         ]
+
+    def moved(self, gate: FittedGate) -> list[Gate]:
+        """A final gate moved down and up, where the gate interval will ask for its :func:`changes`."""
+        asked = moving_gates(self._template, Walk({gate.population: gate}), self._template.primary.numerator)
+        return moved_gates(gate) if asked else []
 
     def _tells_interval(self, walk: Walk) -> bool:
         """Whether all that the gate interval depends on is known: for combinations, that is the whole walk."""

@@ -12,9 +12,10 @@ import pytest
 from treg_gating.gating import selection
 from treg_gating.gating.axes import axis_of
 from treg_gating.gating.expression import parse_expression
-from treg_gating.gating.gates import Gate, Interval, Polygon, Rectangle
+from treg_gating.gating.gates import Ellipse, Gate, Interval, Polygon, Rectangle
 from treg_gating.gating.hierarchy import EventView, fit_sample
 from treg_gating.gating.results import GateStatus
+from treg_gating.gating.rows import PopulationRows
 from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate, Rule, load_template
 from treg_gating.interchange.imported import ImportedGate
 from treg_gating.linear_columns import LinearColumns
@@ -44,6 +45,9 @@ STEPS = (
     step("unstained", "cells", Interval(("D9",), 0.3)),
     step("last", "unstained", Interval(("D2",), 0.3)),
 )
+
+
+OTHERS = (Interval(("D1",), 0.37), Interval(("D1",), 0.41))
 
 
 @pytest.fixture
@@ -101,9 +105,40 @@ def test_only_what_leads_to_known_gates_goes_through_in_stretches(
     gates = {s.population: s.method.gate for s in STEPS if isinstance(s, GateStep)}
     quick, slow = views(tube(rng, False), np.ones(N, bool))
     known = selection.known_masks(template, gates, quick)
-    assert set(known) == {"cells", "other", "bright", "dim", "odd", "box"}
-    assert selection.known_masks(template, gates, slow) == {}
-    assert selection.known_masks(template, {}, quick) == {}
+    assert set(known.masks) == {"cells", "other", "bright", "dim", "odd", "box"}
+    assert selection.known_masks(template, gates, slow) == ({}, {})
+    assert selection.known_masks(template, {}, quick) == ({}, {})
+
+
+@pytest.mark.parametrize("stretch", [1 << 16, 999])
+def test_gates_are_held_against_others_on_the_way(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, template: GatingTemplate, stretch: int
+) -> None:
+    """The same events lie between them as when they are asked afterwards, and the populations stay as they are."""
+    monkeypatch.setattr(selection, "STRETCH", stretch)
+    near = Ellipse(("D2", "D3"), (2.0, 0.4), ((0.8, 0.01), (0.01, 0.02)), 3.0)
+    steps = (
+        *STEPS,
+        step("near", "bright", near),
+        step("rest", "bright", near, "-"),
+        step("few", "odd", STEPS[3].method.gate),
+    )
+    template = replace(template, steps=steps)
+    gates = {s.population: s.method.gate for s in steps if isinstance(s, GateStep)}
+    wider = [replace(near, distance_square=square) for square in (2.7, 3.2)]
+    others = {"bright": OTHERS, "dim": OTHERS, "few": OTHERS, "near": wider, "rest": wider, "box": (gates["box"],)}
+    view, _ = views(tube(rng, False), rng.random(N) < 0.9)
+    expected, known = (selection.known_masks(template, gates, view, some) for some in (None, others))
+    assert expected.close == {}
+    assert set(known.close) == set(others) - {"box"}, "any event may lie between rectangles"
+    rows = PopulationRows(N, {"root": np.ones(N, bool), "clean": view.kept, **known.masks})
+    for name, mask in expected.masks.items():
+        np.testing.assert_array_equal(known.masks[name], mask, err_msg=name)
+    for name, found in known.close.items():
+        parent = next(s.parent for s in steps if s.population == name)
+        between = selection.between([gates[name], *others[name]], rows, parent, view)
+        np.testing.assert_array_equal(found, between, err_msg=name)
+        assert 0 < len(found) < 0.2 * N
 
 
 def test_many_events_are_asked_in_two_halves(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,8 +148,13 @@ def test_many_events_are_asked_in_two_halves(rng: np.random.Generator, monkeypat
         expected = some[selection.selected(gate, sign, some, view)]
         for many in (1, len(some), len(some) + 1):
             monkeypatch.setattr(selection, "MANY", many)
-            np.testing.assert_array_equal(selection.chosen(gate, sign, some, view), expected)
-        assert selection.chosen(gate, sign, some[:0], view).tolist() == []
+            found, close = selection.chosen(gate, (), sign, some, view)
+            np.testing.assert_array_equal(found, expected)
+            assert close is None
+            found, close = selection.chosen(gate, OTHERS, sign, some, view)
+            np.testing.assert_array_equal(found, expected)
+            np.testing.assert_array_equal(close, some[view.undecided([gate, *OTHERS], some)])
+        assert selection.chosen(gate, (), sign, some[:0], view)[0].tolist() == []
 
 
 @pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 40, 41, 100, 161])

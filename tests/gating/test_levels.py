@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from treg_gating.gating.axes import Axis, mask_of, undecided
+from treg_gating.gating.axes import Axis, mask_and_undecided, mask_of, undecided
 from treg_gating.gating.gates import Ellipse, Gate, HalfPlane, Interval, Polygon
 from treg_gating.gating.levels import levels_of
 from treg_gating.transforms import Asinh, Linear, Logicle, Transform
@@ -122,3 +122,9 @@ def test_gates_that_move_disagree_on_none_but_the_undecided(transform: Transform
         assert (one != other).any()
         assert not ((one != other) & ~may).any()
         assert may.mean() < 0.5
+        for first, second in (gates, gates[::-1]):
+            inside, close = mask_and_undecided(first, [second], axes, np.arange(N))
+            np.testing.assert_array_equal(inside, exact(first, values, transform))
+            assert close is not None
+            assert not ((one != other) & ~close).any()
+            assert close.mean() < 0.5

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.gating.gates import Gate, HalfPlane, Interval, Mask, Polygon, Rectangle
+from treg_gating.gating.gates import Ellipse, Gate, HalfPlane, Interval, Mask, Polygon, Rectangle
 from treg_gating.gating.grids import coarsely, from_table, key_ends, keys_of, nearly
 from treg_gating.gating.levels import Levels, levels_of
 from treg_gating.linear_columns import Column, LinearColumns
 from treg_gating.transforms import Linear, Transform, least_float32
 
-__all__ = ["Axis", "Column", "axis_of", "mask_of", "undecided"]
+__all__ = ["Axis", "Column", "axis_of", "mask_and_undecided", "mask_of", "undecided"]
 
 Indices = NDArray[np.intp]
 Cells = NDArray[np.int32]
@@ -105,7 +105,7 @@ def mask_of(gate: Gate, axes: Mapping[str, Axis], rows: Indices, of: int | None 
     elif isinstance(gate, Polygon) and (len(rows) if of is None else of) > FEW and not _is_plain(gate, axes):
         mask = _in_polygon(gate, axes, rows)
     elif len(rows) > FEW_FOR_LEVELS:
-        mask = _on_level(gate, axes, rows)
+        mask = _on_level(gate, (), axes, rows)[0]
     if mask is None and isinstance(gate, HalfPlane):
         mask = _beyond_line(gate, axes, rows)
     if mask is None:
@@ -132,20 +132,31 @@ def undecided(gates: Sequence[Gate], axes: Mapping[str, Axis], rows: Indices) ->
     """Mask of the events on which gates of one kind, that differ in their bounds, may disagree; None where any may."""
     intervals = [gate for gate in gates if isinstance(gate, Interval)]
     if intervals:
-        axis, found = axes[intervals[0].dims[0]], np.zeros(len(rows), dtype=bool)
+        axis, found = axes[intervals[0].dims[0]], None
         for bounds in ([gate.low for gate in intervals], [gate.high for gate in intervals]):
             if min(bounds) < max(bounds):
                 between = axis.within(rows, min(bounds), max(bounds))
                 if between is None:
                     return None
-                found |= between
-        return found
+                found = between if found is None else found | between
+        return np.zeros(len(rows), dtype=bool) if found is None else found
     bounds = [getattr(gate, "bound", np.nan) for gate in gates]
     known = _levels(gates[0], axes, rows)
     if known is None or not np.isfinite(bounds).all():
         return None
     levels, (x, y) = known
     return levels.decide(x, y, levels.scale * min(bounds), levels.scale * max(bounds))[1]
+
+
+def mask_and_undecided(
+    gate: Gate, others: Sequence[Gate], axes: Mapping[str, Axis], rows: Indices, of: int | None = None
+) -> tuple[Mask, Mask | None]:
+    """:func:`mask_of` a gate, and what is :func:`undecided` between it and others; sooner than one after the other."""
+    if isinstance(gate, Ellipse | HalfPlane) and len(rows) > FEW_FOR_LEVELS:
+        mask, doubtful = _on_level(gate, others, axes, rows)
+        if mask is not None:
+            return mask, doubtful
+    return mask_of(gate, axes, rows, of), undecided([gate, *others], axes, rows)
 
 
 def _levels(gate: Gate, axes: Mapping[str, Axis], rows: Indices) -> tuple[Levels, list[NDArray[np.float32]]] | None:
@@ -158,16 +169,22 @@ def _levels(gate: Gate, axes: Mapping[str, Axis], rows: Indices) -> tuple[Levels
     return levels, [coarsely(transform, column) for transform, column in zip(transforms, columns, strict=True)]
 
 
-def _on_level(gate: Gate, axes: Mapping[str, Axis], rows: Indices) -> Mask | None:
-    """In single precision; events as near to the edge as that may err are asked with their exact values."""
+def _on_level(
+    gate: Gate, others: Sequence[Gate], axes: Mapping[str, Axis], rows: Indices
+) -> tuple[Mask, Mask] | tuple[None, None]:
+    """In single precision; events as near to the edge as that may err are asked with their exact values.
+
+    Also mask of the events that were asked: near to this edge or one of the others, or between them.
+    """
     known = _levels(gate, axes, rows)
     if known is None:
-        return None
+        return None, None
     levels, (x, y) = known
-    inside, doubtful = levels.decide(x, y, levels.bound, levels.bound)
+    bounds = [levels.bound, *(levels.scale * one.bound for one in others if isinstance(one, Ellipse | HalfPlane))]
+    inside, doubtful = levels.decide(x, y, min(bounds), max(bounds))
     ask = np.flatnonzero(doubtful)
     inside[ask] = gate.contains(_stacked([_exact(axes[name], rows[ask]) for name in gate.dims]))
-    return inside
+    return inside, doubtful
 
 
 def _beyond_line(gate: HalfPlane, axes: Mapping[str, Axis], rows: Indices) -> Mask:

@@ -18,13 +18,15 @@ from treg_gating.gating.landmarks import LANDMARKS, find_landmarks
 from treg_gating.gating.looks import PopulationLooks, TooEarlyError
 from treg_gating.gating.method import UNTOLD, FitContext
 from treg_gating.gating.results import FittedGate, GateStatus
-from treg_gating.gating.rows import PopulationRows
+from treg_gating.gating.rows import Indices, PopulationRows
 from treg_gating.gating.selection import chosen, held, known_masks, sparse
 from treg_gating.gating.template import CombineStep, GateStep, GatingTemplate, Rule
 from treg_gating.gating.view import EventView
 from treg_gating.threads import aside, beside
 
 __all__ = ["EventView", "Walk", "apply_gates", "apply_sample", "fit_sample"]
+
+HeldAgainst = Callable[[FittedGate], Sequence[Gate]]
 
 
 @dataclass
@@ -37,12 +39,14 @@ class Walk:
     rows : by population, its events.
     why_not : by population that is not estimable, the reason.
     summaries : by population, what the tube tells the cohort (pass 1).
+    close : by population, the events of its parent on which its gate may disagree with what it was held against.
     """
 
     gates: dict[str, FittedGate] = field(default_factory=dict)
     rows: PopulationRows = field(default_factory=lambda: PopulationRows(0))
     why_not: dict[str, str] = field(default_factory=dict)
     summaries: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    close: dict[str, Indices] = field(default_factory=dict)
 
 
 def fit_sample(template: GatingTemplate, view: EventView, *, batch: str, control: bool = True) -> Walk:
@@ -63,7 +67,7 @@ def fit_sample(template: GatingTemplate, view: EventView, *, batch: str, control
         return replace(gate, reason="; ".join([*untold, gate.reason])) if untold else gate
 
     known = {step.population: gate for step in template.gate_steps if (gate := _blind_gate(step)) is not None}
-    return _walk(template, view, batch, decide, _known_rows(template, known, view), ahead=True)
+    return _walk(template, view, batch, decide, _known_rows(template, known, view)[0], ahead=True)
 
 
 def _tell_cohort(step: GateStep, context: FitContext, walk: Walk, control: bool) -> list[str]:
@@ -96,6 +100,7 @@ def apply_sample(
     *,
     batch: str,
     meanwhile: Callable[[Walk], Sequence[Callable[[], None]]] | None = None,
+    held_against: HeldAgainst | None = None,
 ) -> Walk:
     """Pass 2: every gate settled with the cohort, and what needs the cohort's models placed on this tube.
 
@@ -105,6 +110,7 @@ def apply_sample(
     models : by ``population/rule``, for methods that learn.
     meanwhile : new work on the populations of a walk that is on its way, for a second thread while gates are fitted;
         asked first about what stands before all gates, and then about those that settled gates alone lead to.
+    held_against : gates of the same kind that a final gate is to be held against, for :attr:`Walk.close`; maybe none.
     """
     with aside() as others:
 
@@ -126,9 +132,10 @@ def apply_sample(
             found = _follow(step, behind, look(), models)
             return replace(found, reason="; ".join(filter(None, (there_is_none, found.reason))))
 
-        rows = _known_rows(template, known, view)
-        tell(Walk({name: gate for name, gate in final.items() if name in rows}, rows))
-        walk = _walk(template, view, batch, decide, rows, tell=tell)
+        others_of = {name: held_against(final[name]) for name in known} if held_against else {}
+        rows, close = _known_rows(template, known, view, {name: some for name, some in others_of.items() if some})
+        tell(Walk({name: gate for name, gate in final.items() if name in rows}, rows, close=close))
+        walk = _walk(template, view, batch, decide, rows, tell=tell, held_against=held_against)
         others.finish()
     return walk
 
@@ -137,12 +144,17 @@ def _first_rows(view: EventView) -> PopulationRows:
     return PopulationRows(view.n_events, {"root": np.ones(view.n_events, np.bool_), "clean": view.kept})
 
 
-def _known_rows(template: GatingTemplate, gates: Mapping[str, Gate], view: EventView) -> PopulationRows:
-    """The events of the populations that only known gates lead to."""
-    rows = _first_rows(view)
-    for name, mask in known_masks(template, gates, view).items():
+def _known_rows(
+    template: GatingTemplate,
+    gates: Mapping[str, Gate],
+    view: EventView,
+    others: Mapping[str, Sequence[Gate]] | None = None,
+) -> tuple[PopulationRows, dict[str, Indices]]:
+    """The events of the populations that only known gates lead to, and those close to gates with others."""
+    rows, known = _first_rows(view), known_masks(template, gates, view, others)
+    for name, mask in known.masks.items():
         rows.keep(name, mask)
-    return rows
+    return rows, known.close
 
 
 def _stands(step: GateStep, own: Mapping[str, FittedGate]) -> bool:
@@ -164,7 +176,7 @@ def apply_gates(template: GatingTemplate, gates: Mapping[str, FittedGate], view:
         return gates[step.population]
 
     known = {name: found.gate for name, found in gates.items() if found.gate is not None}
-    return _walk(template, view, "", decide, _known_rows(template, known, view))
+    return _walk(template, view, "", decide, _known_rows(template, known, view)[0])
 
 
 def _walk(
@@ -176,12 +188,14 @@ def _walk(
     *,
     ahead: bool = False,
     tell: Callable[[Walk], None] | None = None,
+    held_against: HeldAgainst | None = None,
 ) -> Walk:
     """Step by step. With `ahead` another thread decides over a step further on whose events are known already.
 
     Parameters
     ----------
     known : events of some populations. tell : is told of the walk whenever it has come to another.
+    held_against : as in :func:`apply_sample`.
     """
     walk = Walk(rows=_first_rows(view))
     memo: dict[Any, Any] = {}
@@ -214,7 +228,7 @@ def _walk(
             if step.population in known:
                 walk.rows.share(step.population, known)
             else:
-                _select(step, gate, walk, view)
+                _select(step, gate, walk, view, held_against)
             early |= {found.population: found for found in others() if found is not None}
         if tell is not None and step.population not in known:
             tell(walk)
@@ -282,14 +296,17 @@ def _failed(step: GateStep, reason: str, n_events: int) -> FittedGate:
     )
 
 
-def _select(step: GateStep, gate: FittedGate, walk: Walk, view: EventView) -> None:
+def _select(step: GateStep, gate: FittedGate, walk: Walk, view: EventView, held_against: HeldAgainst | None) -> None:
     if gate.gate is None or walk.rows.count(step.parent) is None:
         walk.rows[step.population] = None
         reason = gate.reason if gate.gate is None else walk.why_not.get(step.parent, "")
         walk.why_not[step.population] = walk.why_not.get(step.parent) or f"{step.population}: {reason}"
         return
     if (some := sparse(walk.rows, step.parent)) is not None:
-        walk.rows[step.population] = chosen(gate.gate, step.sign, some, view)
+        others = held_against(gate) if held_against else ()
+        walk.rows[step.population], close = chosen(gate.gate, others, step.sign, some, view)
+        if close is not None:
+            walk.close[step.population] = close
     else:
         walk.rows.keep(step.population, held(step, gate.gate, walk.rows.mask(step.parent), view))
 

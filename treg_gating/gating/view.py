@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.errors import GateFitError
-from treg_gating.gating.axes import Axis, mask_of, undecided
+from treg_gating.gating.axes import Axis, mask_and_undecided, mask_of, undecided
 from treg_gating.gating.bins import Binned, bin_cells, bin_events
 from treg_gating.gating.gates import Gate
 from treg_gating.gating.grids import counted, placed, widths_below
@@ -134,6 +134,14 @@ class EventView:
         known = all(name in self._axes for name in gates[0].dims)
         mask = undecided(gates, self._axes, rows) if known else None
         return np.ones(len(rows), bool) if mask is None else mask
+
+    def inside_and_undecided(
+        self, gate: Gate, others: Sequence[Gate], rows: Indices
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None]:
+        """:meth:`inside` of a gate, and what is :meth:`undecided` between it and others: None where any event may."""
+        if all(name in self._axes for name in gate.dims):
+            return mask_and_undecided(gate, others, self._axes, rows, self._of)
+        return self.inside(gate, rows), None
 
     def finite(self, dims: Sequence[str], rows: Indices) -> NDArray[np.bool_]:
         """Mask of the events with a number on every dimension."""
