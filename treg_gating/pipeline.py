@@ -95,7 +95,8 @@ def first_pass(tube: Tube, settings: RunSettings) -> SampleFit:
     if ready.spillover is not None and ready.spillover is ready.sample.spillover:
         summaries[OWN_MATRIX] = {"channels": ready.spillover.channels, "matrix": ready.spillover.matrix}
     sample = ready.sample
-    return SampleFit(tube.tube_id, sample.sha256, walk.gates, summaries, crc32=sample.crc32)
+    crc32 = sample.crc32  # before the sha256: this thread helps with it
+    return SampleFit(tube.tube_id, sample.sha256, walk.gates, summaries, crc32=crc32)
 
 
 def between_passes(tubes: Sequence[Tube], fits: Mapping[str, SampleFit], settings: RunSettings) -> CohortGates:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -20,6 +19,13 @@ __all__ = ["Channel", "EventState", "Sample", "SampleWarning", "Spillover", "Sto
 MAX_CONDITION = 1e4
 MAX_OFF_DIAGONAL = 5.0
 DIAGONAL_TOLERANCE = 1e-3
+
+
+class Awaited(Protocol):
+    """A hash that is on its way."""
+
+    def result(self) -> str:
+        """What it is, when it is known."""
 
 
 class EventState(StrEnum):
@@ -175,9 +181,9 @@ class Sample:
     keywords: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[SampleWarning, ...] = ()
     path: str = ""
-    digest: str | Future[str] = ""
+    digest: str | Awaited = ""
     version: str = ""
-    checksum: str | Future[str] = ""
+    checksum: str | Awaited = ""
 
     def __post_init__(self) -> None:
         if self.events.ndim != 2 or self.events.shape[1] != len(self.channels):

@@ -130,7 +130,7 @@ def _as_stored(
             checks.note(first, look)
             if digest.wanted:
                 stored = {row: kept[row][first:last] for row in here}
-                digest.feed(partial(_bytes_of, events[first:last], stored))
+                digest.feed(partial(_bytes_of, events[first:last], stored), stays=not stored)
     finally:  # behind an error, nobody may read on when the file is closed
         reads.close()
         if reading is not None and not reading.cancel():
