@@ -65,6 +65,8 @@ def look_at_ends(
     shares: dict[str, tuple[float, float]] = {}
     for i, name in enumerate(names):
         values = (columns or {}).get(name, table[:, numbers[i]])
+        if np.count_nonzero(reached[:, i]) > MANY:  # all of them are looked at, several times
+            values = np.ascontiguousarray(values)
         beyond = 0
         for part in _those(reached[:, i], extremes):
             over = values[part] >= upper[i]

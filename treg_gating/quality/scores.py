@@ -142,8 +142,7 @@ def _shift_scores(values: Values, weights: Values) -> tuple[Values, Values]:
     inside = (cell >= 0) & (cell < _GRID)
     cell = np.where(inside, cell, 0)
     f = _densities(cell, np.where(inside, weights, 0.0), np.maximum(_BANDWIDTH / step, 1.0))
-    x = np.sinh((low + (np.arange(_GRID) + 0.5) * step) * np.log(10))
-    g = x / np.hypot(x, 1.0)
+    g = np.tanh((low + (np.arange(_GRID) + 0.5) * step) * np.log(10))  # x / √(x² + c²) at u
     score = -np.gradient(g * f, axis=1) / step / np.maximum(f, _FLOOR * f.max(axis=1, keepdims=True))
     by_cell = np.minimum(np.maximum(score, -_LARGEST), _LARGEST)
     result = np.where(inside, np.take_along_axis(by_cell, cell, axis=1), 0.0)
