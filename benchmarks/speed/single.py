@@ -15,7 +15,7 @@ from typing import Any
 from speed import fixed_pipelines as fixed
 from speed.fixed_gates import FixedGates, make_fixed_gates
 from speed.measure import high_water, in_fresh_process, in_turn, medians
-from speed.tubes import CHANNELS, make_tube
+from speed.tubes import CHANNELS, make_cohort, make_tube
 from treg_gating import pipeline, read_fcs
 from treg_gating.gating.template import load_template
 from treg_gating.samplesheet import Tube
@@ -24,6 +24,7 @@ from treg_gating.study import default_study
 __all__ = ["INSIDE", "adaptive", "adaptive_way", "cold", "decisions", "fixed_gates", "memory", "prepared", "reader"]
 
 ADAPTIVE = "treg-gating, adaptive, both passes"
+IN_COHORT = "treg-gating, adaptive, both passes, in a cohort of five"
 _SLOW = (fixed.FLOWKIT, fixed.SESSION, fixed.BY_HAND)
 
 
@@ -101,19 +102,31 @@ def adaptive_way(path: Path) -> Callable[[], dict[str, int]]:
 
 
 def adaptive(data: Path, sizes: list[int], rounds: int) -> list[dict[str, Any]]:
-    """Both passes, and what lies between for one tube apart, against FlowKit on fixed gates."""
+    """Both passes, and what lies between for one tube apart, against FlowKit on fixed gates.
+
+    The cohort is the tube alone and, beside it, the tube and four of other persons: a tube that is not the cohort
+    lies apart from it, and its mixtures take longer to be placed.
+    """
     flowkit = fixed.pipelines(prepared(data))[fixed.FLOWKIT]
     settings = pipeline.RunSettings(load_template("treg_foxp3"), default_study(["Baseline"]))
+    make_cohort(data / "four-others", 4, 60_000, seed=2)
+    files = sorted((data / "four-others" / "fcs").glob("*.fcs"))
+    others = [Tube(f"other {path.stem}", path.name, path, path.stem, "Baseline", "1") for path in files]
+    known = {tube.tube_id: pipeline.first_pass(tube, settings) for tube in others}
     rows = []
     for n in sizes:
         path = make_tube(data / f"{n}.fcs", n)
         tube = Tube(path.stem, path.name, path, "S", "Baseline", "1")
         fit = pipeline.first_pass(tube, settings)
         cohort = pipeline.between_passes([tube], {tube.tube_id: fit}, settings)
+        five = pipeline.between_passes([tube, *others], {**known, tube.tube_id: fit}, settings)
         seconds = in_turn(
             {
                 "pass 1": lambda tube=tube: pipeline.first_pass(tube, settings),
                 "pass 2": lambda tube=tube, cohort=cohort, fit=fit: pipeline.second_pass(tube, settings, cohort, fit),
+                "pass 2 in a cohort of five": lambda tube=tube, five=five, fit=fit: pipeline.second_pass(
+                    tube, settings, five, fit
+                ),
                 "learning from one tube": lambda tube=tube, fit=fit: pipeline.between_passes(
                     [tube], {tube.tube_id: fit}, settings
                 ),
@@ -124,6 +137,7 @@ def adaptive(data: Path, sizes: list[int], rounds: int) -> list[dict[str, Any]]:
         )
         found = medians(seconds)
         found[ADAPTIVE] = found["pass 1"] + found["pass 2"]
+        found[IN_COHORT] = found["pass 1"] + found["pass 2 in a cohort of five"]
         rows.append({"events": n, "seconds": found, "all": seconds})
     return rows
 
