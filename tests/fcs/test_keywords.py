@@ -115,9 +115,12 @@ def test_refused_keywords(
     assert (caught.value.code, caught.value.where) == (code, where)
 
 
-def test_whole_numbers_may_be_padded_with_many_zeros(read: Read, build: Build, floats: np.ndarray) -> None:
+@pytest.mark.parametrize("digits", [25, 5000])  # of more than 4300 Python itself makes no number
+def test_whole_numbers_may_be_padded_with_many_zeros(read: Read, build: Build, floats: np.ndarray, digits: int) -> None:
     """As offsets of twenty digits and more are, whatever they need."""
-    sample = read(build(floats, TOT=f"{len(floats):025d}"))
+    padded = {"TOT": f"{len(floats):0{digits}d}", "BEGINANALYSIS": "0" * digits, "ENDANALYSIS": "0" * digits}
+    sample = read(build(floats, **padded))
+    assert codes(sample) == set()
     np.testing.assert_array_equal(sample.events, read(build(floats)).events)
     with pytest.raises(FCSError, match="not a whole number"):
         read(build(floats, TOT="1" * 19))

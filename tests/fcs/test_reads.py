@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import CancelledError
 from typing import Any, cast
 
 import numpy as np
@@ -81,6 +82,24 @@ def test_nobody_begins_behind_the_end() -> None:
     reads.have_all()
     reads.have(0)
     assert [first for first, readers in data.readers.items() if readers] == [0]
+
+
+def test_nobody_waits_behind_the_end_for_what_nobody_reads() -> None:
+    """As the thread of the hash would that has just taken the next chunk up when the other meets an error."""
+    data, called_off = Slow(), threading.Event()
+    reads, _ = _opened(data)
+    reads.close()
+
+    def ask() -> None:
+        with pytest.raises(CancelledError):
+            reads.have(0)
+        called_off.set()
+
+    other = threading.Thread(target=ask, daemon=True)
+    other.start()
+    other.join(10)
+    assert called_off.is_set()
+    assert not any(data.readers.values())
 
 
 def test_a_thread_beside_reads_ahead() -> None:

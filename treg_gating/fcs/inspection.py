@@ -11,7 +11,7 @@ from treg_gating.errors import FCSError
 from treg_gating.fcs.codes import ERRORS, WARNINGS
 from treg_gating.sample import SampleWarning
 
-__all__ = ["Inspection", "shown"]
+__all__ = ["Inspection", "shown", "whole_number"]
 
 _INTEGER = re.compile(r"\+?0*[0-9]{1,18}")  # some software pads with zeros to twenty digits and more
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
@@ -21,6 +21,16 @@ def shown(value: object, limit: int = 60) -> str:
     """`value` as it may stand in a message: quoted, without control characters, cut to `limit`."""
     text = ascii(value) if isinstance(value, bytes) else repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def whole_number(text: str) -> int | None:
+    """A number ≥ 0 in plain digits, with blanks around it and zeros before it as there may be; None for anything else.
+
+    >>> whole_number(" +" + "0" * 5000 + "17 "), whole_number("1e3")
+    (17, None)
+    """
+    digits = text.strip()
+    return int(digits.lstrip("+0") or "0") if _INTEGER.fullmatch(digits) else None  # int() refuses very long texts
 
 
 def _listed(places: list[str], limit: int = 6) -> str:
@@ -60,10 +70,10 @@ class Inspection:
 
     def integer(self, text: str, where: str, code: str = "E_KEYWORD") -> int:
         """A whole number ≥ 0 in plain digits, blanks around it allowed."""
-        digits = text.strip()
-        if not _INTEGER.fullmatch(digits):
+        value = whole_number(text)
+        if value is None:
             self.refuse(code, "not a whole number", where=where, found=shown(text), expected="digits")
-        return int(digits)
+        return value
 
     def number(self, text: str, where: str) -> float:
         """A finite decimal number with a point, blanks around it allowed."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from treg_gating.fcs.header import Header, Segment
-from treg_gating.fcs.inspection import Inspection, shown
+from treg_gating.fcs.inspection import Inspection, shown, whole_number
 from treg_gating.fcs.text import PADDING, Keywords
 
 __all__ = ["Layout", "analysis", "locate_data", "supplemental_text"]
@@ -297,9 +297,10 @@ def _check_end(window: Segment, exact: Segment, end: int, size: int, peek: Peek,
 def analysis(header: Header, keywords: Keywords, size: int, inspection: Inspection) -> Segment | None:
     """Where the ANALYSIS segment lies, or None; it is not read, so odd offsets refuse nothing."""
     values = [keywords.get(key, "0").strip() for key in ("$BEGINANALYSIS", "$ENDANALYSIS")]
-    begin, end = (int(v) if v.isascii() and v.isdigit() and len(v) < 19 else -1 for v in values)
-    said = header.analysis or Segment(begin, end)
-    if -1 in (begin, end) or max(said.end, end) >= size or header.analysis_odd:
-        inspection.warn("W_ANALYSIS", f"ANALYSIS is said to lie at {values[0]!r} to {values[1]!r}; it is not read")
+    begin, end = map(whole_number, values)
+    said = header.analysis or Segment(begin or 0, end or 0)
+    if begin is None or end is None or max(said.end, end) >= size or header.analysis_odd:
+        said_at = " to ".join(map(shown, values))
+        inspection.warn("W_ANALYSIS", f"ANALYSIS is said to lie at {said_at}; it is not read")
         return None
     return said if 0 < said.begin <= said.end else None

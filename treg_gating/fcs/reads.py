@@ -11,10 +11,7 @@ __all__ = ["Reads"]
 
 
 class Reads:
-    """Reads chunks into memory, each once; to be used as a context, because behind an error nobody may read on.
-
-    Who leaves the context sees to it that nobody asks any more.
-    """
+    """Reads chunks into memory, each once. Behind an error it is to be closed: nobody may read on."""
 
     def __init__(self, data: Data, inspection: Inspection) -> None:
         self._data, self._inspection = data, inspection
@@ -32,6 +29,7 @@ class Reads:
         Raises
         ------
         FCSError : E_CHANGED.
+        CancelledError : it was closed before anyone began with this chunk.
         """
         wanted = self._read[first]
         self._fill(first)
@@ -47,8 +45,10 @@ class Reads:
             self._fill(first)
 
     def close(self) -> None:
-        """Let nobody begin with another chunk."""
-        self._unread.clear()
+        """Let nobody begin with another chunk, nor wait for one."""
+        for first in list(self._unread):
+            if self._unread.pop(first, None) is not None:  # else another thread has begun with it, and will end
+                self._read[first].cancel()
 
     def _fill(self, first: int) -> None:
         chunk = self._unread.pop(first, None)
