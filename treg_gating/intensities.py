@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from functools import cached_property, partial
 from typing import Any
 
@@ -67,8 +68,10 @@ class Medians:
 
     def _of_large(self, marker: str) -> None:
         values, (order, places) = self._linear[marker](slice(None)), self._nested
-        nested = self._rooms.pop() if self._rooms else np.empty(len(order), values.dtype)
-        if nested.dtype != values.dtype:
+        nested = None
+        with suppress(IndexError):  # to look first whether there is one would let another thread take it meanwhile
+            nested = self._rooms.pop()
+        if nested is None or nested.dtype != values.dtype:
             nested = np.empty(len(order), values.dtype)
         np.take(values, order, out=nested, mode="clip")  # all are within bounds; to raise would take a copy
         known = not np.isnan(nested.max())

@@ -234,10 +234,6 @@ class Sample:
         """The same sample with other values and another state."""
         return replace(self, events=events, state=state)
 
-    def without_events(self) -> Sample:
-        """The same sample whose values are not needed any more: they are NaN, and take no memory."""
-        return replace(self, events=absent_events(self.events.shape, self.events.dtype))
-
 
 @dataclass(frozen=True, eq=False)
 class StoredEvents:

@@ -163,7 +163,7 @@ class FCSFile:
 
     @property
     def sample(self) -> Sample:
-        """The sample without its events, as :meth:`treg_gating.sample.Sample.without_events` has it, nor its hash."""
+        """The sample without its hash and its events, which are NaN and take no memory."""
         wanted = range(len(self._found.channels))
         return self._sample(absent_events((self._found.layout.n_events, len(wanted))), wanted)
 
@@ -203,8 +203,9 @@ class FCSFile:
 
         Returns
         -------
-        The sample without its events; and these, the channels that `passing` looked at on a linear scale and Time in
-        seconds apart, unless they were `judged` before: then nothing of them is kept.
+        The sample without its events (NaN, which take no memory), with its hash. And the events, the channels that
+        `passing` looked at on a linear scale and Time in seconds apart; None where they were `judged` before: then
+        nothing of them is kept.
 
         Raises
         ------

@@ -61,7 +61,7 @@ def fit_each(
 ) -> list[Mixture]:
     """:func:`fit_mixture` from several starts of one size, side by side: one step of all takes less time.
 
-    Each ends where it would alone; it takes no further step when it has settled.
+    It takes no further step when it has settled. But for `patience`, each ends where it would alone.
 
     Parameters
     ----------
