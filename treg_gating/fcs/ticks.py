@@ -23,7 +23,6 @@ PARTS = 4  # that are looked at in threads
 VARIETY = SEEN // 2  # marks that differ among the first events
 
 Array = NDArray[Any]
-Marks = NDArray[np.uint16]
 
 
 class Ticks:
