@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from treg_gating.fcs.ahead import Ahead
 from treg_gating.fcs.columns import decode_columns
 from treg_gating.fcs.digest import Digest
 from treg_gating.fcs.glance import Look
@@ -49,6 +50,7 @@ def decode_events(
     judged: bool = False,
     linear: bool = True,
     extremes: Extremes | None = None,
+    ahead: Ahead | None = None,
 ) -> tuple[Array, Array | None]:
     """Read DATA, check it, scale it.
 
@@ -60,6 +62,7 @@ def decode_events(
     linear : whether all columns are wanted on a linear scale behind that. Where not, those that `passing` does not look
         at may be as they are stored, and events that were judged before are not kept: they are NaN.
     extremes : is to learn those of all events, as `passing` sees them.
+    ahead : what is being read of them already.
 
     Returns
     -------
@@ -78,7 +81,7 @@ def decode_events(
             return events, None if linear or clock is None else events[:, clock]
         if judged:
             return _as_judged(data, wanted, digest, inspection, in_turn(extremes, passing), keep=linear), None
-        return _as_stored(data, wanted, digest, inspection, passing, linear=linear, extremes=extremes)
+        return _as_stored(data, wanted, digest, inspection, passing, linear=linear, extremes=extremes, ahead=ahead)
 
 
 def _as_stored(
@@ -90,6 +93,7 @@ def _as_stored(
     *,
     linear: bool,
     extremes: Extremes | None,
+    ahead: Ahead | None,
 ) -> tuple[Array, Array | None]:
     """Events as they lie in the file; what is stored in other units is scaled in its place.
 
@@ -98,7 +102,9 @@ def _as_stored(
     """
     kind = data.decoder.uniform
     assert kind is not None  # noqa: S101 (of native floats)
-    events = leased_empty((data.layout.n_events, len(wanted)), kind)
+    shape = data.layout.n_events, len(wanted)
+    claimed = None if ahead is None else ahead.claim(data.begin, shape, kind)
+    events = leased_empty(shape, kind) if claimed is None else claimed
     scales, clock = data.scales(wanted), None if linear else data.clock(wanted)
     here = {row: scale for row, scale in scales.items() if linear or row in data.looked_at(wanted, passing)}
     if here:
@@ -120,11 +126,11 @@ def _as_stored(
             passing.take(span[0], chunk)
         return look
 
-    spans, reads = data.chunks(), Reads(data, inspection)
+    spans, reads = data.chunks(), Reads(data, inspection, None if claimed is None else ahead)
     for first, last in spans:
         reads.open(first, events[first:last])
-    ahead = digest.beside and passing is not None and events.nbytes <= AHEAD_BYTES
-    reading = hand_over(reads.have_all) if ahead else None  # the thread of the hash, before it begins with that
+    first_of_all = digest.beside and passing is not None and events.nbytes <= AHEAD_BYTES
+    reading = hand_over(reads.have_all) if first_of_all else None  # the thread of the hash, before it begins with that
     try:
         for (first, last), look in taken(take, spans, alone=digest.wanted):
             checks.note(first, look)

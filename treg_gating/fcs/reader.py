@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
 
+from treg_gating.fcs.ahead import Ahead, reading_ahead
 from treg_gating.fcs.ascii import decode_text
 from treg_gating.fcs.data import decode_events
 from treg_gating.fcs.decoder import Decoder
@@ -121,7 +122,10 @@ def read_fcs(
     FCSError : with the codes of :data:`treg_gating.fcs.codes.ERRORS`; every fault that can be named is refused.
     OSError : the disk fails while reading.
     """
-    with open_fcs(path, dataset, max_bytes=max_bytes, ignore_spillover=ignore_spillover, ascii=ascii) as file:
+    every = channels is None
+    with open_fcs(
+        path, dataset, max_bytes=max_bytes, ignore_spillover=ignore_spillover, ascii=ascii, ahead=every
+    ) as file:
         return file.read(channels, digest=digest, checksum=checksum, judged=judged)
 
 
@@ -133,15 +137,19 @@ def open_fcs(
     max_bytes: int = DEFAULT_MAX_BYTES,
     ignore_spillover: bool = False,
     ascii: bool = False,
+    ahead: bool = False,
 ) -> Iterator[FCSFile]:
     """Open an FCS file and read what it says about a data set; for those who must know that before its events come.
 
-    Parameters and errors are those of :func:`read_fcs`. The file is closed behind the ``with`` block.
+    Parameters and errors are those of :func:`read_fcs`; `ahead` begins to read the events at once, for those who will
+    want all of them. The file is closed behind the ``with`` block.
     """
     inspection = Inspection(os.fspath(path))
     with open_source(inspection.path, max_bytes, inspection) as source:
-        found = describe(source, dataset, inspection, ignore_spillover=ignore_spillover, ascii=ascii)
-        yield FCSFile(source, found, inspection)
+        soon = reading_ahead(source, inspection) if ahead and dataset in {None, 1} else nullcontext()
+        with soon as begun:
+            found = describe(source, dataset, inspection, ignore_spillover=ignore_spillover, ascii=ascii)
+            yield FCSFile(source, found, inspection, begun)
 
 
 @dataclass(frozen=True)
@@ -151,6 +159,7 @@ class FCSFile:
     _source: Source
     _found: Description
     _inspection: Inspection
+    _ahead: Ahead | None = None
 
     @property
     def header(self) -> FCSHeader:
@@ -240,7 +249,9 @@ class FCSFile:
                 made = decode_text(data, wanted, check, inspection, passing, linear=linear, extremes=extremes)
             else:
                 how = {"judged": judged, "linear": linear}
-                made = decode_events(data, wanted, check, inspection, passing, **how, extremes=extremes)
+                made = decode_events(
+                    data, wanted, check, inspection, passing, **how, extremes=extremes, ahead=self._ahead
+                )
             _feed(source, begin + found.layout.size, source.size, check, inspection)
             source.check_unchanged(inspection)
             if stated is not None and stated != check.crc():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 
+from treg_gating.fcs.ahead import Ahead
 from treg_gating.fcs.inspection import Inspection
 from treg_gating.fcs.segment import Array, Data
 
@@ -11,15 +12,21 @@ __all__ = ["Reads"]
 
 
 class Reads:
-    """Reads chunks into memory, each once. Behind an error it is to be closed: nobody may read on."""
+    """Reads chunks into memory, each once. Behind an error it is to be closed: nobody may read on.
 
-    def __init__(self, data: Data, inspection: Inspection) -> None:
-        self._data, self._inspection = data, inspection
+    What was begun `ahead`, in the same memory, is waited for and not read again.
+    """
+
+    def __init__(self, data: Data, inspection: Inspection, ahead: Ahead | None = None) -> None:
+        self._data, self._inspection, self._ahead = data, inspection, ahead
         self._unread: dict[int, Array] = {}  # in the order of the file; each method is atomic
         self._read: dict[int, Future[None]] = {}
 
     def open(self, first: int, chunk: Array) -> None:
         """From now on the events from the number `first` on may be read into `chunk`, shape (n, channels)."""
+        if self._ahead is not None and first * chunk.strides[0] + chunk.nbytes <= self._ahead.size:
+            self._read[first] = self._ahead.read
+            return
         self._read[first] = Future()
         self._unread[first] = chunk
 
@@ -54,8 +61,12 @@ class Reads:
         chunk = self._unread.pop(first, None)
         if chunk is None:
             return
+        begin, view = first * chunk.strides[0], memoryview(chunk.data).cast("B")
         try:
-            self._data.fill(first, first + len(chunk), memoryview(chunk.data).cast("B"), self._inspection)
+            if self._ahead is not None and begin < self._ahead.size:
+                self._ahead.complete(begin, view)
+            else:
+                self._data.fill(first, first + len(chunk), view, self._inspection)
         except BaseException as error:  # noqa: BLE001 (raised by who asks for this chunk)
             self._read[first].set_exception(error)
         else:
