@@ -233,7 +233,7 @@ def test_an_error_of_who_looks_ends_the_reading(
 def test_a_file_that_becomes_shorter_is_refused_by_whoever_reads_it(
     tmp_path: Path, raw: bytes, monkeypatch: pytest.MonkeyPatch, judged: bool, beside: bool, ahead: int
 ) -> None:
-    monkeypatch.setattr("treg_gating.fcs.data.AHEAD_BYTES", ahead)
+    monkeypatch.setattr("treg_gating.fcs.data.READ_FIRST_BYTES", ahead)
     monkeypatch.setattr("treg_gating.fcs.segment.CHUNK_BYTES", 4000)
     monkeypatch.setattr("treg_gating.fcs.digest.ALONE", 0 if beside else 1 << 30)
     path, fill, readers = tmp_path / "x.fcs", Data.fill, set()

@@ -34,7 +34,7 @@ __all__ = ["decode_events"]
 
 BUFFERS = 4
 HASHED_BYTES = 1 << 18  # copied for the hash in one go
-AHEAD_BYTES = 48 << 20  # of more, and where nobody looks at passing events, the hash is what is waited for
+READ_FIRST_BYTES = 48 << 20  # of more, and where nobody looks at passing events, the hash is what is waited for
 MOST_SCALED = 2  # channels of a float file that are not stored in linear units, Time first of all
 
 Array = NDArray[Any]
@@ -129,7 +129,7 @@ def _as_stored(
     spans, reads = data.chunks(), Reads(data, inspection, None if claimed is None else ahead)
     for first, last in spans:
         reads.open(first, events[first:last])
-    first_of_all = digest.beside and passing is not None and events.nbytes <= AHEAD_BYTES
+    first_of_all = digest.beside and passing is not None and events.nbytes <= READ_FIRST_BYTES
     reading = hand_over(reads.have_all) if first_of_all else None  # the thread of the hash, before it begins with that
     try:
         for (first, last), look in taken(take, spans, alone=digest.wanted):
