@@ -18,7 +18,7 @@ def ticking(rng: np.random.Generator, n: int, shared: int) -> np.ndarray:
     return events
 
 
-def candidates(events: np.ndarray, in_turn: int = 1000) -> list[tuple[int, int]] | None:
+def candidates(events: np.ndarray, in_turn: int = 992) -> list[tuple[int, int]] | None:
     rows = events.view(np.uint8)
     words = ticking_words(rows[:256], 3, 16)
     assert words is not None

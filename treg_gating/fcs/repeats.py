@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from operator import itemgetter
 from types import MappingProxyType
@@ -25,6 +25,7 @@ MOST = 10_000  # candidates that are looked at
 
 Prints = NDArray[np.uint64]
 Keys = NDArray[np.uint32]
+Events = NDArray[np.intp]  # by their numbers
 
 
 def telling_words(rows: NDArray[np.uint8], near: int | None = None) -> tuple[int, ...]:
@@ -111,7 +112,7 @@ class Repeats:
     def __init__(self, n: int, run: int, words: Sequence[int] = (), clock_word: int | None = None) -> None:
         self._words, self._clock_word = words, clock_word
         self.tells_time = clock_word is not None
-        self._quarters = np.empty(n, np.uint16)
+        self._n, self._quarters = n, np.empty(n, np.uint16)
         self._keys: list[tuple[int, Keys]] = []
         self._run = run
 
@@ -151,22 +152,23 @@ class Repeats:
         order = np.argsort(keys, kind="stable")
         pairs = order[np.flatnonzero(keys[order][1:] == keys[order][:-1])[:, None] + [0, 1]]
         first, second = anchors[pairs].T
-        return runs_around(self._quarters, first, second, self._run)
+        return runs_around(self._quarters.__getitem__, self._n, first, second, self._run)
 
 
 def runs_around(
-    marks: NDArray[np.uint16], first: NDArray[np.intp], second: NDArray[np.intp], run: int
+    marks_of: Callable[[Events], NDArray[np.uint16]], n: int, first: Events, second: Events, run: int
 ) -> list[tuple[int, int]]:
     """Where runs of `run` marks or more begin that are the same around `first` as around `second`, of each pair.
 
     Parameters
     ----------
-    marks : one of each event; events that are the same have the same.
+    marks_of : gives one of each event, by their numbers; events that are the same have the same.
+    n : number of events.
     """
 
     def agree(step: int) -> NDArray[np.bool_]:
-        inside = (first + step >= 0) & (second + step < len(marks))
-        alike: NDArray[np.bool_] = marks[(first + step) * inside] == marks[(second + step) * inside]
+        inside = (first + step >= 0) & (second + step < n)
+        alike: NDArray[np.bool_] = marks_of((first + step) * inside) == marks_of((second + step) * inside)
         return alike & inside
 
     def reach(direction: int) -> NDArray[np.intp]:

@@ -68,11 +68,11 @@ class Data:
     def chunks(self) -> list[Span]:
         """Spans of whole events and whole bytes: first event, one past the last.
 
-        The last ones are halves, so that no thread waits long for another.
+        The last ones are halves, so that no thread waits long for another. All begin with a multiple of 16.
         """
         n = self.layout.n_events
         events = max(16, CHUNK_BYTES * 8 // self.layout.event_bits // 64 * 64)
-        half, whole = events // 2 // 8 * 8, max(0, n // events - 2) * events
+        half, whole = max(16, events // 2 // 16 * 16), max(0, n // events - 2) * events
         starts = [*range(0, whole, events), *range(whole, n, half)]
         return list(pairwise([*starts, n]))
 

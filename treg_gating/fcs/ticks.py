@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from treg_gating.fcs.repeats import MOST, SEEN, Prints, runs_around, word_pairs
@@ -19,7 +18,6 @@ from treg_gating.threads import side_by_side
 __all__ = ["Ticks", "ticking_words"]
 
 FARTHEST = 256  # events; where longer runs share a tick, comparing fingerprints takes less time
-PARTS = 4  # that are looked at in threads
 VARIETY = SEEN // 2  # marks that differ among the first events
 
 Array = NDArray[Any]
@@ -31,7 +29,7 @@ class Ticks:
     Parameters
     ----------
     n : number of events.
-    run : consecutive equal events that count as a repeat.
+    run : consecutive equal events that count as a repeat; an even number.
     word : the first of two neighbouring words, one of which is Time as this computer reads it.
     clock_word : which of the two Time is.
     quarter : which 16 bits of the two, not of Time, are the mark.
@@ -40,20 +38,32 @@ class Ticks:
     tells_time = True
 
     def __init__(self, n: int, run: int, word: int, clock_word: int, quarter: int) -> None:
-        self._marks = np.zeros(n + FARTHEST, np.uint16)
         self._n, self._run, self._word, self._clock_word, self._quarter = n, run, word, clock_word, quarter
+        self._width = -(-n // run)
+        # A column a run's length of events, so that every event of a row is compared by one step with those behind.
+        self._marks = np.zeros((run, self._width + FARTHEST // run), np.uint16)
+        self._times = np.empty(-(-n // (run // 2)), np.float32)
 
     def take(self, first: int, rows: NDArray[np.uint8], time: Array | None) -> Prints:
         """Take events as they are stored, from `first`, and write their Time; several threads may, in any order.
+
+        `first` is a multiple of `run`, and so is the number of events but for the last ones.
 
         Returns
         -------
         Numbers that are 0 for events of zeros.
         """
         pairs = word_pairs(rows, self._word)
+        times = pairs.view(np.float32)[self._clock_word :: 2]
         if time is not None:
-            time[:] = pairs.view(np.float32)[self._clock_word :: 2]
-        self._marks[first : first + len(rows)] = pairs.view(np.uint16)[self._quarter :: 4]
+            time[:] = times
+        step, columns = self._run // 2, len(rows) // self._run
+        some = times[::step]
+        self._times[first // step : first // step + len(some)] = some
+        marks, column = pairs.view(np.uint16)[self._quarter :: 4], first // self._run
+        whole, rest = marks[: columns * self._run], marks[columns * self._run :]
+        self._marks[:, column : column + columns] = whole.reshape(columns, self._run).T
+        self._marks[: len(rest), column + columns] = rest
         return pairs
 
     def candidates(self, time: Array) -> list[tuple[int, int]] | None:
@@ -63,34 +73,35 @@ class Ticks:
         ----------
         time : as stored, shape (n,); finite and never backwards.
         """
-        farthest = _farthest(time, self._run)
+        farthest = _farthest(self._times, self._run)
         if farthest == 0:
             return []
         if farthest > FARTHEST:
             return None
-        alike = side_by_side(lambda part: self._alike(part, farthest), self._parts())
+        columns = range(farthest // self._run + 1)
+        alike = side_by_side(lambda column: self._alike(column, farthest), columns)
         first, second = map(np.concatenate, zip(*alike, strict=True))
         if len(first) > MOST:
             return None
         tied = time[first] == time[second]
-        found = runs_around(self._marks[: self._n], first[tied], second[tied], self._run)
+        found = runs_around(self._marks_of, self._n, first[tied], second[tied], self._run)
         # A mark may agree by chance where the run begins: it may begin later.
         starts = [(i + k, j + k) for i, j in found for k in range(self._run + 1) if j + k + self._run <= self._n]
         return starts if len(starts) <= MOST else None
 
-    def _parts(self) -> list[slice]:
-        """Of the marks, each but the last as long as some runs."""
-        length = -(-self._n // (PARTS * self._run)) * self._run
-        return [slice(first, min(first + length, self._n)) for first in range(0, self._n, length)]
-
-    def _alike(self, part: slice, farthest: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """One event in a run's length, and those behind it, at most so far away, that have the same mark."""
-        windows = sliding_window_view(self._marks[part.start : part.stop + farthest], farthest + 1)[:: self._run]
-        row, distance = np.divmod(np.flatnonzero(windows[:, 1:] == windows[:, :1]), farthest)
-        first = part.start + row * self._run
-        second = first + distance + 1
+    def _alike(self, column: int, farthest: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """One event in a run's length, and those so many columns behind it, not too far away, with the same mark."""
+        nearest = 0 if column else 1  # row; not the event itself
+        behind = self._marks[nearest : farthest - column * self._run + 1, column : column + self._width]
+        row, first = np.divmod(np.flatnonzero(behind == self._marks[0, : self._width]), self._width)
+        first *= self._run
+        second = first + column * self._run + row + nearest
         inside = second < self._n
         return first[inside], second[inside]
+
+    def _marks_of(self, events: NDArray[np.intp]) -> NDArray[np.uint16]:
+        column, row = np.divmod(events, self._run)
+        return self._marks[row, column]
 
 
 def ticking_words(rows: NDArray[np.uint8], place: int, run: int) -> tuple[int, int, int] | None:
@@ -102,7 +113,7 @@ def ticking_words(rows: NDArray[np.uint8], place: int, run: int) -> tuple[int, i
     place : which word Time is, as this computer reads it.
     """
     words = rows.view(np.uint32)
-    if _farthest(words[:, place].view(np.float32), run) > FARTHEST // 4:
+    if _farthest(words[:: run // 2, place].view(np.float32), run) > FARTHEST // 4:
         return None
     halves = rows.view(np.uint16)
     beside = [place + side for side in (-1, 1) if 0 <= place + side < words.shape[1]]
@@ -114,9 +125,8 @@ def ticking_words(rows: NDArray[np.uint8], place: int, run: int) -> tuple[int, i
     return word, place - word, best - 2 * word
 
 
-def _farthest(time: Array, run: int) -> int:
-    """How far apart two runs that share a tick can be, at most, where Time goes up."""
+def _farthest(times: Array, run: int) -> int:
+    """How far apart two runs that share a tick can be, at most, where Time goes up; told by two events in a run."""
     step = run // 2
-    some = time[::step].copy()
-    apart = next((k for k in range(1, FARTHEST // step + 4) if not (some[k:] == some[:-k]).any()), FARTHEST)
+    apart = next((k for k in range(1, FARTHEST // step + 4) if not (times[k:] == times[:-k]).any()), FARTHEST)
     return max(0, step * (apart + 1) - 1 - run)
