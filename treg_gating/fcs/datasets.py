@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from treg_gating.errors import FCSError
-from treg_gating.fcs.header import HEADER_BYTES, looks_like_header, parse_header
+from treg_gating.fcs.header import HEADER_BYTES, Header, looks_like_header, parse_header
 from treg_gating.fcs.inspection import Inspection, shown
 from treg_gating.fcs.source import Source
 from treg_gating.fcs.text import Keywords, parse_text
 
-__all__ = ["check_hidden", "choose_dataset"]
+__all__ = ["Choice", "Opening", "check_hidden", "choose_dataset"]
 
 MAX_DATASETS = 1_000
 _TAIL = 16 << 20  # bytes behind the last segment that are looked through
@@ -18,14 +20,42 @@ _MAGIC = re.compile(rb"FCS[23]\.[0-9]    ")
 _MAX_TEXT = 16 << 20
 
 
-def choose_dataset(source: Source, number: int | None, inspection: Inspection) -> tuple[int, int, int, int]:
-    """Origin of the data set, its number, how many there are, and bytes to the next one or the end.
+@dataclass(frozen=True)
+class Opening:
+    """HEADER and primary TEXT of a data set, and what was odd about them."""
+
+    header: Header
+    keywords: Keywords
+    inspection: Inspection
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The data set that is meant.
+
+    Parameters
+    ----------
+    origin : where it begins. number, of : which it is, counted from 1, and how many there are.
+    size : bytes to the next one or to the end of the file.
+    opening : what was read of it on the way; None where that is beyond reading.
+    """
+
+    origin: int
+    number: int
+    of: int
+    size: int
+    opening: Opening | None
+
+
+def choose_dataset(source: Source, number: int | None, inspection: Inspection) -> Choice:
+    """Find the data sets of a file, and the one that is meant.
 
     Raises
     ------
     FCSError : E_DATASETS where several are there and none is chosen.
     """
-    origins = _origins(source, inspection)
+    chosen = 1 if number is None else number
+    origins, opening = _find(source, chosen, inspection)
     n = len(origins)
     if number is None and n > 1:
         inspection.refuse(
@@ -35,19 +65,20 @@ def choose_dataset(source: Source, number: int | None, inspection: Inspection) -
             found=f"{n} data sets",
             expected=f"a choice of 1 to {n}",
         )
-    chosen = 1 if number is None else number
     if not 1 <= chosen <= n:
         inspection.refuse("E_DATASETS", "no such data set", found=f"dataset={chosen}", expected=f"1 to {n}")
     origin = origins[chosen - 1]
     end = origins[chosen] if chosen < n else source.size
-    return origin, chosen, n, end - origin
+    return Choice(origin, chosen, n, end - origin, opening)
 
 
-def _origins(source: Source, inspection: Inspection) -> list[int]:
-    """Where the data sets begin."""
-    origins = [0]
+def _find(source: Source, meant: int, inspection: Inspection) -> tuple[list[int], Opening | None]:
+    """Where the data sets begin, and the opening of the one that is meant."""
+    origins, found = [0], None
     while len(origins) < MAX_DATASETS:
-        step = _next(source, origins[-1], len(origins) == 1, inspection)
+        opening = _open(origins[-1], source.parse if len(origins) == meant else source.peek, inspection.path)
+        found = opening if len(origins) == meant else found
+        step = 0 if opening is None else _next(opening, len(origins) == 1, inspection)
         if step == 0:
             break
         following = origins[-1] + step
@@ -55,26 +86,30 @@ def _origins(source: Source, inspection: Inspection) -> list[int]:
             inspection.warn("W_NEXTDATA", f"$NEXTDATA is {step}, where no data set begins; ignored")
             break
         origins.append(following)
-    return origins
+    return origins, found
 
 
-def _next(source: Source, origin: int, first: bool, inspection: Inspection) -> int:
-    """$NEXTDATA of the data set at `origin`; 0 where it has none, or is itself beyond reading."""
-    scratch = Inspection(inspection.path)
+def _open(origin: int, read: Callable[[int, int], bytes], path: str) -> Opening | None:
+    """HEADER and TEXT at `origin`; None where they are beyond reading, to be refused with the reason where needed."""
+    scratch = Inspection(path)
     try:
-        header = parse_header(source.peek(origin, HEADER_BYTES), scratch)
+        header = parse_header(read(origin, HEADER_BYTES), scratch)
         if header.text.size > _MAX_TEXT:
-            return 0
-        keywords = parse_text(source.peek(origin + header.text.begin, header.text.size), scratch)
+            return None
+        return Opening(header, parse_text(read(origin + header.text.begin, header.text.size), scratch), scratch)
     except FCSError:
-        return 0  # refused with its reason when it is read
-    raw = keywords.get("$NEXTDATA", "").strip()
+        return None
+
+
+def _next(opening: Opening, first: bool, inspection: Inspection) -> int:
+    """$NEXTDATA of a data set; 0 where it has none."""
+    raw = opening.keywords.get("$NEXTDATA", "").strip()
     if not raw:
-        if first and header.version != "FCS3.2":
+        if first and opening.header.version != "FCS3.2":
             inspection.warn("W_NEXTDATA", "$NEXTDATA is absent; one data set assumed")
         return 0
     step = inspection.integer(raw, "$NEXTDATA")
-    if 0 < step <= header.text.end:
+    if 0 < step <= opening.header.text.end:
         inspection.refuse(
             "E_DATASETS", "the next data set is said to begin within this one", where="$NEXTDATA", found=str(step)
         )

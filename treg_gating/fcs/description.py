@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from treg_gating.fcs.ascii import text_bits
-from treg_gating.fcs.datasets import check_hidden, choose_dataset
+from treg_gating.fcs.datasets import Opening, check_hidden, choose_dataset
 from treg_gating.fcs.decoder import event_bits
 from treg_gating.fcs.header import HEADER_BYTES, Header, Segment, other_segments, parse_header
 from treg_gating.fcs.inspection import Inspection, shown
@@ -58,9 +58,10 @@ def describe(
     ------
     FCSError : with the codes of :data:`treg_gating.fcs.codes.ERRORS`.
     """
-    origin, number, of, size = choose_dataset(source, dataset, inspection)
-    header = parse_header(source.parse(origin, HEADER_BYTES), inspection)
-    keywords = _read_text(source, origin, header, size, inspection)
+    choice = choose_dataset(source, dataset, inspection)
+    origin, number, of, size, opening = choice.origin, choice.number, choice.of, choice.size, choice.opening
+    header = parse_header(source.parse(origin, HEADER_BYTES), inspection) if opening is None else opening.header
+    keywords = _read_text(source, origin, header, size, opening, inspection)
     stext = supplemental_text(keywords, size, header.text, inspection)
     named = (stext, analysis(header, keywords, size, inspection))
     others = [segment for segment in named if segment is not None] + _vendor_segments(source, origin, header, size)
@@ -94,8 +95,10 @@ def describe(
     return Description(origin, number, of, size, header, keywords, parameters, order, step, layout, spillover, state)
 
 
-def _read_text(source: Source, origin: int, header: Header, size: int, inspection: Inspection) -> Keywords:
-    """The primary TEXT segment."""
+def _read_text(
+    source: Source, origin: int, header: Header, size: int, opening: Opening | None, inspection: Inspection
+) -> Keywords:
+    """The primary TEXT segment, unless it was read when the data sets were looked for."""
     text = header.text
     if not HEADER_BYTES <= text.begin < text.end:
         inspection.refuse(
@@ -111,7 +114,10 @@ def _read_text(source: Source, origin: int, header: Header, size: int, inspectio
         )
     if text.size > MAX_TEXT:
         inspection.refuse("E_TEXT", "an implausibly large TEXT", where="HEADER", found=f"{text.size} bytes")
-    return parse_text(source.parse(origin + text.begin, text.size), inspection)
+    if opening is None:
+        return parse_text(source.parse(origin + text.begin, text.size), inspection)
+    inspection.adopt(opening.inspection)
+    return opening.keywords
 
 
 def _vendor_segments(source: Source, origin: int, header: Header, size: int) -> list[Segment]:

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from treg_gating.errors import FCSError
 from treg_gating.fcs.codes import ERRORS, WARNINGS
+from treg_gating.fcs.remembered import remembered
 from treg_gating.sample import SampleWarning
 
 __all__ = ["Inspection", "shown", "whole_number"]
@@ -23,6 +24,7 @@ def shown(value: object, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+@remembered
 def whole_number(text: str) -> int | None:
     """A number ≥ 0 in plain digits, with blanks around it and zeros before it as there may be; None for anything else.
 
@@ -31,6 +33,12 @@ def whole_number(text: str) -> int | None:
     """
     digits = text.strip()
     return int(digits.lstrip("+0") or "0") if _INTEGER.fullmatch(digits) else None  # int() refuses very long texts
+
+
+@remembered
+def _decimal(digits: str) -> float:
+    """A number with a point or without; NaN for anything else."""
+    return float(digits) if _NUMBER.fullmatch(digits) else math.nan
 
 
 def _listed(places: list[str], limit: int = 6) -> str:
@@ -60,6 +68,11 @@ class Inspection:
             raise KeyError(code)
         self._oddities.setdefault((code, text), []).append(where)
 
+    def adopt(self, other: Inspection) -> None:
+        """Keep the warnings of another look at the same file."""
+        for key, places in other._oddities.items():
+            self._oddities.setdefault(key, []).extend(places)
+
     @property
     def warnings(self) -> tuple[SampleWarning, ...]:
         """All warnings, in the order they were first met."""
@@ -77,8 +90,7 @@ class Inspection:
 
     def number(self, text: str, where: str) -> float:
         """A finite decimal number with a point, blanks around it allowed."""
-        digits = text.strip()
-        value = float(digits) if _NUMBER.fullmatch(digits) else math.nan
+        value = _decimal(text.strip())
         if not abs(value) < 1e300:
             self.refuse("E_KEYWORD", "not a number", where=where, found=shown(text), expected="a decimal number")
         return value

@@ -40,7 +40,8 @@ def read_spillover(keywords: Keywords, channels: tuple[Channel, ...], inspection
 
 def _warn_of_percentages(keywords: Keywords, inspection: Inspection) -> None:
     """$DFCiTOj of FCS 2.0 says what the instrument subtracted, or what it should have; it does not say which."""
-    factors = [key for key, value in keywords.items() if _DFC.fullmatch(key) and value.strip(" 0.")]
+    said = {key: value for key, value in keywords.items() if key.startswith("$DFC")}
+    factors = [key for key, value in said.items() if _DFC.fullmatch(key) and value.strip(" 0.")]
     if factors:
         inspection.warn("W_SPILLOVER", "compensation percentages of FCS 2.0 were not used", ", ".join(factors[:6]))
 

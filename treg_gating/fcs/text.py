@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from treg_gating.fcs.inspection import Inspection, shown
+from treg_gating.fcs.remembered import remembered
 
 __all__ = ["Keywords", "is_standard", "parse_text", "unknown_keywords"]
 
@@ -25,6 +26,7 @@ _STANDARD = re.compile(
 )
 
 
+@remembered
 def is_standard(key: str) -> bool:
     """Whether `key` (in capitals) is a keyword of FCS 2.0 to 3.2."""
     return _STANDARD.fullmatch(key) is not None
