@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from treg_gating.fcs.repeats import MOST, SEEN, Prints, runs_around, word_pairs
-from treg_gating.threads import side_by_side
 
 __all__ = ["Ticks", "ticking_words"]
 
@@ -41,7 +40,8 @@ class Ticks:
         self._n, self._run, self._word, self._clock_word, self._quarter = n, run, word, clock_word, quarter
         self._width = -(-n // run)
         # A column a run's length of events, so that every event of a row is compared by one step with those behind.
-        self._marks = np.zeros((run, self._width + FARTHEST // run), np.uint16)
+        self._marks = np.empty((run, self._width + FARTHEST // run), np.uint16)
+        self._marks[:, self._width - 1 :] = 0
         self._times = np.empty(-(-n // (run // 2)), np.float32)
 
     def take(self, first: int, rows: NDArray[np.uint8], time: Array | None) -> Prints:
@@ -79,7 +79,7 @@ class Ticks:
         if farthest > FARTHEST:
             return None
         columns = range(farthest // self._run + 1)
-        alike = side_by_side(lambda column: self._alike(column, farthest), columns)
+        alike = [self._alike(column, farthest) for column in columns]
         first, second = map(np.concatenate, zip(*alike, strict=True))
         if len(first) > MOST:
             return None
@@ -93,8 +93,10 @@ class Ticks:
         """One event in a run's length, and those so many columns behind it, not too far away, with the same mark."""
         nearest = 0 if column else 1  # row; not the event itself
         behind = self._marks[nearest : farthest - column * self._run + 1, column : column + self._width]
-        row, first = np.divmod(np.flatnonzero(behind == self._marks[0, : self._width]), self._width)
-        first *= self._run
+        marks = self._marks[0, : self._width]
+        some = np.flatnonzero((behind == marks).any(axis=0))  # there are few
+        row, at = np.nonzero(behind[:, some] == marks[some])
+        first = self._run * some[at]
         second = first + column * self._run + row + nearest
         inside = second < self._n
         return first[inside], second[inside]
