@@ -115,6 +115,11 @@ class Checks:
         """What the chunk that begins with event `first` shows, as stored and as decoded: :func:`glance.look`."""
         return look(self._interest, self._repeats, first, rows, part, kept, ends)
 
+    def seek(self) -> None:
+        """Look for repeats in what was looked at; any thread that has nothing else to do may."""
+        if isinstance(self._repeats, Ticks):
+            self._repeats.seek()
+
     def note(self, first: int, shown: Look) -> None:
         """Take note of what the chunk that begins with event `first` shows; in the order of the file."""
         self._extremes.append(self._varying if shown.extremes is None else shown.extremes)

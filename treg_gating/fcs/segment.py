@@ -95,8 +95,22 @@ class Data:
         return next((row for row, i in enumerate(wanted) if self.decoder.parameters[i].channel.is_time), None)
 
 
-def taken(take: Callable[[Span], Look], spans: Sequence[Span], *, alone: bool) -> Iterable[tuple[Span, Look]]:
-    """Spans in the order of the file and what they show; those of a large file in two threads, unless `alone`."""
+def taken(
+    take: Callable[[Span], Look], spans: Sequence[Span], *, alone: bool, behind: Callable[[], None] | None = None
+) -> Iterable[tuple[Span, Look]]:
+    """Spans in the order of the file and what they show; those of a large file in two threads, unless `alone`.
+
+    The thread that has done its last one does `behind` while the other is at work.
+    """
     if alone or len(spans) < FEW_CHUNKS:
         return ((span, take(span)) for span in spans)
-    return zip(spans, side_by_side(take, spans), strict=True)
+    looks: dict[Span, Look] = {}
+
+    def look(span: Span | None) -> None:
+        if span is not None:
+            looks[span] = take(span)
+        elif behind is not None:
+            behind()
+
+    side_by_side(look, [*spans, None])
+    return ((span, looks[span]) for span in spans)

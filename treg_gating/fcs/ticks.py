@@ -7,17 +7,21 @@ so many is compared with those behind it, which finds every repeat.
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from treg_gating.fcs.repeats import MOST, SEEN, Prints, runs_around, word_pairs
+from treg_gating.fcs.repeats import MOST, SEEN, Events, Prints, runs_around, word_pairs
 
 __all__ = ["Ticks", "ticking_words"]
 
 FARTHEST = 256  # events; where longer runs share a tick, comparing fingerprints takes less time
+MARGIN = FARTHEST + 64  # events; so many more are to be known behind those that are looked through
 VARIETY = SEEN // 2  # marks that differ among the first events
+
+_NONE = np.empty(0, np.intp), np.empty(0, np.intp)
 
 Array = NDArray[Any]
 
@@ -43,6 +47,11 @@ class Ticks:
         self._marks = np.empty((run, self._width + FARTHEST // run), np.uint16)
         self._marks[:, self._width - 1 :] = 0
         self._times = np.empty(-(-n // (run // 2)), np.float32)
+        self._taken: dict[int, int] = {}  # one past the last event, by the first
+        self._reached = self._sought = 0  # all events before the first are taken, all before the second looked through
+        self._seeking = Lock()
+        self._alike: list[tuple[Events, Events]] = []
+        self._too_long = False
 
     def take(self, first: int, rows: NDArray[np.uint8], time: Array | None) -> Prints:
         """Take events as they are stored, from `first`, and write their Time; several threads may, in any order.
@@ -64,7 +73,19 @@ class Ticks:
         whole, rest = marks[: columns * self._run], marks[columns * self._run :]
         self._marks[:, column : column + columns] = whole.reshape(columns, self._run).T
         self._marks[: len(rest), column + columns] = rest
+        self._taken[first] = first + len(rows)
         return pairs
+
+    def seek(self) -> None:
+        """Look through what was taken and was not looked through; any thread may, whenever it has time."""
+        with self._seeking:
+            while self._reached in self._taken:
+                self._reached = self._taken.pop(self._reached)
+            known = self._reached if self._reached == self._n else self._reached - MARGIN
+            begin, end = self._sought, max(self._sought, known)
+            self._sought = end
+        if begin < end:
+            self._look_through(begin, end)
 
     def candidates(self, time: Array) -> list[tuple[int, int]] | None:
         """First events of two runs with equal marks, to be compared in full; None where there are too many of them.
@@ -73,14 +94,10 @@ class Ticks:
         ----------
         time : as stored, shape (n,); finite and never backwards.
         """
-        farthest = _farthest(self._times, self._run)
-        if farthest == 0:
-            return []
-        if farthest > FARTHEST:
+        self.seek()
+        if self._too_long:
             return None
-        columns = range(farthest // self._run + 1)
-        alike = [self._alike(column, farthest) for column in columns]
-        first, second = map(np.concatenate, zip(*alike, strict=True))
+        first, second = map(np.concatenate, zip(_NONE, *self._alike, strict=True))
         if len(first) > MOST:
             return None
         tied = time[first] == time[second]
@@ -89,17 +106,28 @@ class Ticks:
         starts = [(i + k, j + k) for i, j in found for k in range(self._run + 1) if j + k + self._run <= self._n]
         return starts if len(starts) <= MOST else None
 
-    def _alike(self, column: int, farthest: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """One event in a run's length, and those so many columns behind it, not too far away, with the same mark."""
+    def _look_through(self, begin: int, end: int) -> None:
+        step = self._run // 2
+        # The first of two runs may begin before the events, and end behind them.
+        near = self._times[max(0, begin // step - 2) : end // step + MARGIN // step]
+        farthest = _farthest(near, self._run)
+        self._too_long |= farthest > FARTHEST
+        if 0 < farthest <= FARTHEST:
+            for column in range(farthest // self._run + 1):
+                self._compare(begin, end, column, farthest)
+
+    def _compare(self, begin: int, end: int, column: int, farthest: int) -> None:
+        """One event in a run's length with those so many columns behind it, not too far away."""
         nearest = 0 if column else 1  # row; not the event itself
-        behind = self._marks[nearest : farthest - column * self._run + 1, column : column + self._width]
-        marks = self._marks[0, : self._width]
+        first, last = begin // self._run, -(-end // self._run)
+        marks = self._marks[0, first:last]
+        behind = self._marks[nearest : farthest - column * self._run + 1, first + column : last + column]
         some = np.flatnonzero((behind == marks).any(axis=0))  # there are few
         row, at = np.nonzero(behind[:, some] == marks[some])
-        first = self._run * some[at]
-        second = first + column * self._run + row + nearest
-        inside = second < self._n
-        return first[inside], second[inside]
+        one = begin + self._run * some[at]
+        other = one + column * self._run + row + nearest
+        inside = other < self._n
+        self._alike.append((one[inside], other[inside]))
 
     def _marks_of(self, events: NDArray[np.intp]) -> NDArray[np.uint16]:
         column, row = np.divmod(events, self._run)
