@@ -49,7 +49,7 @@ def decode_columns(
             ranges.enforce(rows, part)
             look = checks.look(first, rows, part)
             for row, scale in scales.items():
-                part[row] = scale(part[row])
+                scale(part[row], part[row])
         if part is not target:
             target[:] = part[: len(wanted)]
         if passing is not None:

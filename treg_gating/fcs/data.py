@@ -121,7 +121,7 @@ def _as_stored(
             ends = None if extremes is None else extremes.take(span[0], chunk)
             look = checks.look(span[0], chunk.view(np.uint8), chunk.T, before, ends)
             for row, scale in here.items():
-                chunk[:, row] = scale(before[row])
+                scale(before[row], chunk[:, row])
         if passing is not None:
             passing.take(span[0], chunk)
         return look
@@ -144,7 +144,11 @@ def _as_stored(
     checks.judge(events, kept)
     if clock is None:
         return events, None
-    return events, scales[clock](kept[clock]).astype(kind) if clock in scales else kept[clock]
+    if clock not in scales:
+        return events, kept[clock]
+    seconds = np.empty_like(kept[clock])  # another, as the hash may still want what was stored
+    scales[clock](kept[clock], seconds)
+    return events, seconds
 
 
 def _as_judged(
@@ -189,7 +193,7 @@ def _as_judged(
                 _await(hashed[i])
             with np.errstate(all="ignore"):
                 for row, scale in scales.items():
-                    chunk[:, row] = scale(chunk[:, row])
+                    scale(chunk[:, row], chunk[:, row])
             if passing is not None:
                 passing.take(first, chunk)
     except BaseException:  # nobody may read on when the file is closed

@@ -20,7 +20,7 @@ _NATIVE_BITS = (8, 16, 32, 64)
 _TABLE_BITS = 16
 
 Array = NDArray[Any]
-Scale = Callable[[Array], Array]
+Scale = Callable[[Array, Array], None]  # of what is stored, and where it is written, which may be its own place
 
 
 def event_bits(parameters: Sequence[Parameter]) -> int:
@@ -122,19 +122,17 @@ def _needs_double(parameter: Parameter) -> bool:
 def linear_scale(parameter: Parameter, step: float) -> Scale | None:
     """From what is stored to a linear scale: $PnE, $PnG, $TIMESTEP; None where nothing is to be done."""
     if parameter.channel.is_time:
-        return None if step == 1 else partial(_times, step)
+        return None if step == 1 else partial(_reckoned, np.multiply, step)
     if parameter.decades:
         return _exponential(parameter)
     if parameter.gain != 1:
-        gain = parameter.gain
-        return lambda values: values.astype(np.float64) / gain
+        return partial(_reckoned, np.divide, parameter.gain)
     return None
 
 
-def _times(step: float, values: Array) -> Array:
-    scaled = values.astype(np.float64)
-    scaled *= step
-    return scaled
+def _reckoned(operation: np.ufunc, by: float, values: Array, out: Array) -> None:
+    """In float64, rounded once, and without an array in between, which would take as much memory traffic again."""
+    operation(values, by, out=out, dtype=np.float64, casting="same_kind")
 
 
 def _exponential(parameter: Parameter) -> Scale:
@@ -145,6 +143,10 @@ def _exponential(parameter: Parameter) -> Scale:
         return np.asarray(10 ** (decades * values.astype(np.float64) / largest) * log_zero)
 
     if parameter.bits > _TABLE_BITS:
-        return formula
+        return partial(_written, formula)
     table = formula(np.arange(1 << min(parameter.bits, int(np.ceil(np.log2(largest))))))
-    return lambda values: table[values.astype(np.intp)]
+    return partial(_written, lambda values: table[values.astype(np.intp)])
+
+
+def _written(formula: Callable[[Array], Array], values: Array, out: Array) -> None:
+    out[:] = formula(values)

@@ -90,6 +90,7 @@ def look(
         harmless = interest.only and _harmless(part)
     else:
         harmless = interest.only and ends[0] > -LARGEST and ends[1] < LARGEST
+    sample = part[:, :: interest.stride].copy("K")  # as it lies, so that an event is fetched once
     time = None if interest.clock is None else kept.get(interest.clock)
     if time is None and interest.clock is not None:
         time = np.empty(len(rows), part.dtype)
@@ -98,7 +99,6 @@ def look(
         time[:] = part[interest.clock]
     for row in kept.keys() - {interest.clock}:
         kept[row][:] = part[row]
-    sample = part[:, :: interest.stride].copy("K")  # as it lies, so that an event is fetched once
     extremes = None if harmless and _varies(sample) else column_extremes(part.T)
     finite = extremes is None or np.isfinite(extremes[0].sum() + extremes[1].sum())
     floats = sample if interest.only else sample[interest.floats]
