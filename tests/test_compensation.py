@@ -121,6 +121,26 @@ def test_layouts(tmp_path: Path, text: str) -> None:
     assert matrix.source == str(path)
 
 
+def test_a_matrix_is_refused_where_its_condition_number_is_too_large_and_only_there() -> None:
+    rng = np.random.default_rng(5)
+    refused = 0
+    for _ in range(400):
+        n = int(rng.integers(2, 7))
+        matrix = rng.uniform(-1, 1, (n, n)) * rng.choice([0.1, 0.3, 1])
+        np.fill_diagonal(matrix, 1)
+        if rng.random() < 0.3:  # two dyes that hardly any detector tells apart
+            matrix[0, 1], matrix[1, 0] = 1, 1 + rng.uniform(-1e-3, 1e-3)
+            matrix[:2, 2:] = 0
+        names = tuple("ABCDEFG"[:n])
+        if np.linalg.cond(matrix) < 1e4:
+            np.testing.assert_array_equal(Spillover(names, matrix).matrix, matrix)
+        else:
+            refused += 1
+            with pytest.raises(CompensationError, match="singular"):
+                Spillover(names, matrix)
+    assert 5 < refused < 200
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

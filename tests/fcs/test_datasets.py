@@ -36,6 +36,16 @@ def test_by_number(read: Read, chained: bytes, floats: np.ndarray, number: int, 
     assert sample.warnings == ()
 
 
+@pytest.mark.parametrize("odd", [1, 2])
+def test_what_is_odd_about_one_text_is_told_once_and_of_no_other(read: Read, chained: bytes, odd: int) -> None:
+    places = [i for i in range(len(chained)) if chained.startswith(b"FL1-A", i)]
+    at = places[(odd - 1) * len(places) // 3]
+    raw = chained[:at] + b"FL\xe9-A" + chained[at + 5 :]
+    for number in (1, 2, 3):
+        told = [warning.code for warning in read(raw, number).warnings]
+        assert told == (["W_ENCODING"] if number == odd else [])
+
+
 @pytest.mark.parametrize("number", [0, 4, -1])
 def test_no_such_number(read: Read, chained: bytes, number: int) -> None:
     with pytest.raises(FCSError, match="E_DATASETS"):

@@ -18,15 +18,21 @@ def ticking(rng: np.random.Generator, n: int, shared: int) -> np.ndarray:
     return events
 
 
-def candidates(events: np.ndarray, in_turn: int = 992) -> list[tuple[int, int]] | None:
+def candidates(
+    events: np.ndarray, in_turn: int = 992, seeks: np.random.Generator | None = None
+) -> list[tuple[int, int]] | None:
+    """Of events that come `in_turn`; or in any order, looked through between while more are missing, for `seeks`."""
     rows = events.view(np.uint8)
     words = ticking_words(rows[:256], 3, 16)
     assert words is not None
     ticks = Ticks(len(events), 16, *words)
     time = np.empty(len(events), "f4")
-    for at in range(0, len(events), in_turn):
-        telling = ticks.take(at, rows[at : at + in_turn], time[at : at + in_turn])
+    starts = np.arange(0, len(events), in_turn)
+    for at in starts if seeks is None else seeks.permutation(starts):
+        telling = ticks.take(int(at), rows[at : at + in_turn], time[at : at + in_turn])
         assert telling.all()
+        if seeks is not None:
+            ticks.seek()
     np.testing.assert_array_equal(time, events[:, -1])
     return ticks.candidates(time)
 
@@ -43,6 +49,20 @@ def test_every_repeat_of_sixteen_events_within_a_tick_is_found(rng: np.random.Ge
         found = candidates(events)
         assert found is not None
         assert (first, second) in found
+
+
+def test_nothing_is_overlooked_however_many_look_and_in_whatever_order(rng: np.random.Generator) -> None:
+    for _ in range(60):
+        events = ticking(rng, 3000, 50)
+        begin = 50 * int(rng.integers(0, 60))
+        first = begin + int(rng.integers(0, 18))
+        second = int(rng.integers(first + 16, begin + 34 + 1))
+        assert candidates(events, 208, rng) == []
+        events[second : second + 16] = events[first : first + 16]
+        found = candidates(events, 208, rng)
+        assert found is not None
+        assert (first, second) in found
+        assert sorted(found) == sorted(candidates(events) or [])
 
 
 @pytest.mark.parametrize("shared", [1, 16])

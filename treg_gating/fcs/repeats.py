@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "MOST", "SEEN", "Events", "Prints", "Repeats", "are_neighbours", "fingerprints", "runs_around", "telling_words", "word_pairs"
+    "MOST", "SEEN", "Events", "Prints", "Repeats",
+    "are_neighbours", "fingerprints", "runs_around", "telling_words", "word_pairs",
 ]  # fmt: skip
 
 SEEN = 256  # events that show which words of an event vary
