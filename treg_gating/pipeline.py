@@ -227,7 +227,7 @@ def prepare(
     judged : the same bytes were read before, and what was odd in them is known.
     quality : what quality control found in the same bytes, where they were looked at before.
     """
-    with open_fcs(tube.path, dataset=tube.dataset) as opened:
+    with open_fcs(tube.path, dataset=tube.dataset, ahead=not judged) as opened:
         known = opened.sample
         template = settings.template.for_file(known, tube.file)
         mapping = {} if template.imported else tube.markers  # imported gates name detectors, not markers
