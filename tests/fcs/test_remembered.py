@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from treg_gating.fcs.remembered import LONGEST, MOST, remembered
+from treg_gating.fcs.remembered import KEPT, LONGEST, remembered
 
 
 def test_a_short_text_is_asked_about_once_and_a_long_one_is_never_kept() -> None:
@@ -26,8 +26,8 @@ def test_what_a_file_says_cannot_fill_the_memory() -> None:
         asked.append(text)
         return text
 
-    for i in range(2 * MOST):
+    for i in range(2 * KEPT):
         kept(str(i))
     kept("0")  # forgotten since
-    kept(str(2 * MOST - 1))
-    assert len(asked) == 2 * MOST + 1
+    kept(str(2 * KEPT - 1))
+    assert len(asked) == 2 * KEPT + 1

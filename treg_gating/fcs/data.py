@@ -132,7 +132,7 @@ def _as_stored(
     first_of_all = digest.beside and passing is not None and events.nbytes <= READ_FIRST_BYTES
     reading = hand_over(reads.have_all) if first_of_all else None  # the thread of the hash, before it begins with that
     try:
-        for (first, last), look in taken(take, spans, alone=digest.wanted, behind=checks.seek):
+        for (first, last), look in taken(take, spans, alone=digest.wanted, meanwhile=checks.seek):
             checks.note(first, look)
             if digest.wanted:
                 stored = {row: kept[row][first:last] for row in here}

@@ -10,14 +10,13 @@ from treg_gating.errors import FCSError
 from treg_gating.fcs.header import HEADER_BYTES, Header, looks_like_header, parse_header
 from treg_gating.fcs.inspection import Inspection, shown
 from treg_gating.fcs.source import Source
-from treg_gating.fcs.text import Keywords, parse_text
+from treg_gating.fcs.text import MAX_TEXT, Keywords, parse_text
 
 __all__ = ["Choice", "Opening", "check_hidden", "choose_dataset"]
 
 MAX_DATASETS = 1_000
 _TAIL = 16 << 20  # bytes behind the last segment that are looked through
 _MAGIC = re.compile(rb"FCS[23]\.[0-9]    ")
-_MAX_TEXT = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -76,8 +75,9 @@ def _find(source: Source, meant: int, inspection: Inspection) -> tuple[list[int]
     """Where the data sets begin, and the opening of the one that is meant."""
     origins, found = [0], None
     while len(origins) < MAX_DATASETS:
-        opening = _open(origins[-1], source.parse if len(origins) == meant else source.peek, inspection.path)
-        found = opening if len(origins) == meant else found
+        is_meant = len(origins) == meant  # what is parsed of it is held against the bytes that are hashed
+        opening = _opening(origins[-1], source.parse if is_meant else source.peek, inspection.path)
+        found = opening if is_meant else found
         step = 0 if opening is None else _next(opening, len(origins) == 1, inspection)
         if step == 0:
             break
@@ -89,12 +89,12 @@ def _find(source: Source, meant: int, inspection: Inspection) -> tuple[list[int]
     return origins, found
 
 
-def _open(origin: int, read: Callable[[int, int], bytes], path: str) -> Opening | None:
+def _opening(origin: int, read: Callable[[int, int], bytes], path: str) -> Opening | None:
     """HEADER and TEXT at `origin`; None where they are beyond reading, to be refused with the reason where needed."""
     scratch = Inspection(path)
     try:
         header = parse_header(read(origin, HEADER_BYTES), scratch)
-        if header.text.size > _MAX_TEXT:
+        if header.text.size > MAX_TEXT:
             return None
         return Opening(header, parse_text(read(origin + header.text.begin, header.text.size), scratch), scratch)
     except FCSError:

@@ -122,15 +122,15 @@ def _needs_double(parameter: Parameter) -> bool:
 def linear_scale(parameter: Parameter, step: float) -> Scale | None:
     """From what is stored to a linear scale: $PnE, $PnG, $TIMESTEP; None where nothing is to be done."""
     if parameter.channel.is_time:
-        return None if step == 1 else partial(_reckoned, np.multiply, step)
+        return None if step == 1 else partial(_computed_into, np.multiply, step)
     if parameter.decades:
         return _exponential(parameter)
     if parameter.gain != 1:
-        return partial(_reckoned, np.divide, parameter.gain)
+        return partial(_computed_into, np.divide, parameter.gain)
     return None
 
 
-def _reckoned(operation: np.ufunc, by: float, values: Array, out: Array) -> None:
+def _computed_into(operation: np.ufunc, by: float, values: Array, out: Array) -> None:
     """In float64, rounded once, and without an array in between, which would take as much memory traffic again."""
     operation(values, by, out=out, dtype=np.float64, casting="same_kind")
 
@@ -143,10 +143,10 @@ def _exponential(parameter: Parameter) -> Scale:
         return np.asarray(10 ** (decades * values.astype(np.float64) / largest) * log_zero)
 
     if parameter.bits > _TABLE_BITS:
-        return partial(_written, formula)
+        return partial(_written_into, formula)
     table = formula(np.arange(1 << min(parameter.bits, int(np.ceil(np.log2(largest))))))
-    return partial(_written, lambda values: table[values.astype(np.intp)])
+    return partial(_written_into, lambda values: table[values.astype(np.intp)])
 
 
-def _written(formula: Callable[[Array], Array], values: Array, out: Array) -> None:
+def _written_into(formula: Callable[[Array], Array], values: Array, out: Array) -> None:
     out[:] = formula(values)

@@ -15,12 +15,11 @@ from treg_gating.fcs.layout import Layout, analysis, locate_data, supplemental_t
 from treg_gating.fcs.parameters import Parameter, byte_order, check_mode, read_parameters, time_step
 from treg_gating.fcs.source import Source
 from treg_gating.fcs.spillover import read_spillover
-from treg_gating.fcs.text import Keywords, parse_text, unknown_keywords
+from treg_gating.fcs.text import MAX_TEXT, Keywords, parse_text, unknown_keywords
 from treg_gating.sample import Channel, EventState, Spillover
 
 __all__ = ["Description", "describe"]
 
-MAX_TEXT = 16 << 20
 _MAX_OTHER = 1024  # bytes behind HEADER that are looked through for offsets
 _ZIP = b"PK\x03\x04"  # Sysmex/Partec CyFlow keep an archive of their own where supplemental TEXT belongs
 _COMPENSATED = re.compile(r"(FJ)?Comp-")
@@ -117,7 +116,7 @@ def _read_text(
     if opening is None:
         return parse_text(source.parse(origin + text.begin, text.size), inspection)
     inspection.adopt(opening.inspection)
-    return opening.keywords
+    return dict(opening.keywords)  # a supplement may follow
 
 
 def _vendor_segments(source: Source, origin: int, header: Header, size: int) -> list[Segment]:

@@ -9,14 +9,14 @@ from typing import TypeVar
 __all__ = ["remembered"]
 
 LONGEST = 40  # characters; no file shall fill the memory with what it says once
-MOST = 4096
+KEPT = 4096  # texts
 
 T = TypeVar("T")
 
 
 def remembered(meaning: Callable[[str], T]) -> Callable[[str], T]:
     """`meaning`, with its answers to short texts kept; several threads may ask."""
-    known = lru_cache(MOST)(meaning)
+    known = lru_cache(KEPT)(meaning)
 
     @wraps(meaning)
     def ask(text: str) -> T:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -68,7 +69,8 @@ class Data:
     def chunks(self) -> list[Span]:
         """Spans of whole events and whole bytes: first event, one past the last.
 
-        The last ones are halves, so that no thread waits long for another. All begin with a multiple of 16.
+        The last ones are halves, so that no thread waits long for another. All begin with a
+        multiple of 16, by which `Ticks` goes.
         """
         n = self.layout.n_events
         events = max(16, CHUNK_BYTES * 8 // self.layout.event_bits // 64 * 64)
@@ -96,21 +98,23 @@ class Data:
 
 
 def taken(
-    take: Callable[[Span], Look], spans: Sequence[Span], *, alone: bool, behind: Callable[[], None] | None = None
+    take: Callable[[Span], Look],
+    spans: Sequence[Span],
+    *,
+    alone: bool,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> Iterable[tuple[Span, Look]]:
     """Spans in the order of the file and what they show; those of a large file in two threads, unless `alone`.
 
-    The thread that has done its last one does `behind` while the other is at work.
+    Of two, the one that finds no span left does `meanwhile`, while the other may still be at its last.
     """
     if alone or len(spans) < FEW_CHUNKS:
         return ((span, take(span)) for span in spans)
     looks: dict[Span, Look] = {}
 
-    def look(span: Span | None) -> None:
-        if span is not None:
-            looks[span] = take(span)
-        elif behind is not None:
-            behind()
+    def look(span: Span) -> None:
+        looks[span] = take(span)
 
-    side_by_side(look, [*spans, None])
+    steps: list[Callable[[], object]] = [*(partial(look, span) for span in spans), meanwhile]
+    side_by_side(lambda step: step(), steps)
     return ((span, looks[span]) for span in spans)

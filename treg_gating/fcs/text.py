@@ -12,10 +12,11 @@ import re
 from treg_gating.fcs.inspection import Inspection, shown
 from treg_gating.fcs.remembered import remembered
 
-__all__ = ["Keywords", "is_standard", "parse_text", "unknown_keywords"]
+__all__ = ["MAX_TEXT", "Keywords", "is_standard", "parse_text", "unknown_keywords"]
 
 Keywords = dict[str, str]
 
+MAX_TEXT = 16 << 20  # bytes
 PADDING = b" \0\r\n\t"
 _STANDARD = re.compile(
     r"\$(BEGIN|END)(ANALYSIS|DATA|STEXT|DATETIME)|\$P[0-9]+(B|E|N|R|D|F|G|L|O|P|S|T|V|CALIBRATION|DET|TAG|TYPE|FEATURE"

@@ -18,7 +18,7 @@ from treg_gating.fcs.repeats import MOST, SEEN, Events, Prints, runs_around, wor
 __all__ = ["Ticks", "ticking_words"]
 
 FARTHEST = 256  # events; where longer runs share a tick, comparing fingerprints takes less time
-MARGIN = FARTHEST + 64  # events; so many more are to be known behind those that are looked through
+MARGIN = FARTHEST + 64  # events that are to be known behind those that are looked through: the farthest, a run and more
 VARIETY = SEEN // 2  # marks that differ among the first events
 
 _NONE = np.empty(0, np.intp), np.empty(0, np.intp)
@@ -42,26 +42,30 @@ class Ticks:
 
     def __init__(self, n: int, run: int, word: int, clock_word: int, quarter: int) -> None:
         self._n, self._run, self._word, self._clock_word, self._quarter = n, run, word, clock_word, quarter
-        self._width = -(-n // run)
+        width = -(-n // run)
         # A column a run's length of events, so that every event of a row is compared by one step with those behind.
-        self._marks = np.empty((run, self._width + FARTHEST // run), np.uint16)
-        self._marks[:, self._width - 1 :] = 0
-        self._times = np.empty(-(-n // (run // 2)), np.float32)
+        self._marks = np.empty((run, width + FARTHEST // run), np.uint16)
+        self._marks[:, width - 1 :] = 0
+        self._times = np.empty(-(-n // (run // 2)), np.float32)  # of two events in a run
         self._taken: dict[int, int] = {}  # one past the last event, by the first
-        self._reached = self._sought = 0  # all events before the first are taken, all before the second looked through
+        self._reached = 0  # nothing is missing before this event
+        self._sought = 0  # and what is before this one has been looked through
         self._seeking = Lock()
         self._alike: list[tuple[Events, Events]] = []
-        self._too_long = False
+        self._hopeless = False  # ticks too long, or too much alike
 
     def take(self, first: int, rows: NDArray[np.uint8], time: Array | None) -> Prints:
         """Take events as they are stored, from `first`, and write their Time; several threads may, in any order.
 
-        `first` is a multiple of `run`, and so is the number of events but for the last ones.
+        `first` is a multiple of `run`, and so is the number of events but for the last; `Data.chunks` sees to that.
 
         Returns
         -------
         Numbers that are 0 for events of zeros.
         """
+        if first % self._run:
+            msg = f"events from {first} on, which is no multiple of {self._run}: repeats would be overlooked"
+            raise ValueError(msg)
         pairs = word_pairs(rows, self._word)
         times = pairs.view(np.float32)[self._clock_word :: 2]
         if time is not None:
@@ -77,15 +81,14 @@ class Ticks:
         return pairs
 
     def seek(self) -> None:
-        """Look through what was taken and was not looked through; any thread may, whenever it has time."""
+        """Look through what was taken and was not looked through; any thread may, when it has time for that."""
         with self._seeking:
             while self._reached in self._taken:
                 self._reached = self._taken.pop(self._reached)
             known = self._reached if self._reached == self._n else self._reached - MARGIN
-            begin, end = self._sought, max(self._sought, known)
-            self._sought = end
-        if begin < end:
-            self._look_through(begin, end)
+            if known > self._sought:
+                self._look_through(self._sought, known)
+                self._sought = known
 
     def candidates(self, time: Array) -> list[tuple[int, int]] | None:
         """First events of two runs with equal marks, to be compared in full; None where there are too many of them.
@@ -95,11 +98,11 @@ class Ticks:
         time : as stored, shape (n,); finite and never backwards.
         """
         self.seek()
-        if self._too_long:
-            return None
         first, second = map(np.concatenate, zip(_NONE, *self._alike, strict=True))
-        if len(first) > MOST:
+        if self._hopeless or len(first) > MOST:
             return None
+        order = np.lexsort((second, first))  # whoever found them
+        first, second = first[order], second[order]
         tied = time[first] == time[second]
         found = runs_around(self._marks_of, self._n, first[tied], second[tied], self._run)
         # A mark may agree by chance where the run begins: it may begin later.
@@ -107,13 +110,13 @@ class Ticks:
         return starts if len(starts) <= MOST else None
 
     def _look_through(self, begin: int, end: int) -> None:
+        """Compare one in a run's length of the events from `begin`, where such one stands, to `end`."""
         step = self._run // 2
-        # The first of two runs may begin before the events, and end behind them.
-        near = self._times[max(0, begin // step - 2) : end // step + MARGIN // step]
-        farthest = _farthest(near, self._run)
-        self._too_long |= farthest > FARTHEST
-        if 0 < farthest <= FARTHEST:
-            for column in range(farthest // self._run + 1):
+        # Of two runs that hold such an event, the first begins less than a run before it, the second ends in MARGIN.
+        farthest = _farthest(self._times[max(0, begin // step - 2) : end // step + MARGIN // step], self._run)
+        self._hopeless = self._hopeless or farthest > FARTHEST
+        for column in range(farthest // self._run + 1 if farthest else 0):
+            if not self._hopeless:
                 self._compare(begin, end, column, farthest)
 
     def _compare(self, begin: int, end: int, column: int, farthest: int) -> None:
@@ -122,12 +125,15 @@ class Ticks:
         first, last = begin // self._run, -(-end // self._run)
         marks = self._marks[0, first:last]
         behind = self._marks[nearest : farthest - column * self._run + 1, first + column : last + column]
-        some = np.flatnonzero((behind == marks).any(axis=0))  # there are few
+        some = np.flatnonzero((behind == marks).any(axis=0))
+        if len(some) > MOST:  # before all their pairs take memory
+            self._hopeless = True
+            return
         row, at = np.nonzero(behind[:, some] == marks[some])
-        one = begin + self._run * some[at]
-        other = one + column * self._run + row + nearest
+        event = begin + self._run * some[at]
+        other = event + column * self._run + row + nearest
         inside = other < self._n
-        self._alike.append((one[inside], other[inside]))
+        self._alike.append((event[inside], other[inside]))
 
     def _marks_of(self, events: NDArray[np.intp]) -> NDArray[np.uint16]:
         column, row = np.divmod(events, self._run)
@@ -155,8 +161,8 @@ def ticking_words(rows: NDArray[np.uint8], place: int, run: int) -> tuple[int, i
     return word, place - word, best - 2 * word
 
 
-def _farthest(times: Array, run: int) -> int:
-    """How far apart two runs that share a tick can be, at most, where Time goes up; told by two events in a run."""
+def _farthest(thinned: Array, run: int) -> int:
+    """How far apart two runs that share a tick can be, at most, where Time goes up; told by two events in each run."""
     step = run // 2
-    apart = next((k for k in range(1, FARTHEST // step + 4) if not (times[k:] == times[:-k]).any()), FARTHEST)
+    apart = next((k for k in range(1, FARTHEST // step + 4) if not (thinned[k:] == thinned[:-k]).any()), FARTHEST)
     return max(0, step * (apart + 1) - 1 - run)
