@@ -85,6 +85,22 @@ def test_the_last_screen_says_in_five_lines_what_came_out(ran):
     assert out.name in lines[4]
 
 
+def test_where_files_lack_the_same_the_last_screen_names_the_command_that_says_it_once(tmp_path):
+    rows = []
+    for visit in ("Baseline", "Week 4"):
+        raw = (SAMPLE_DATA / "fcs" / f"S01_{visit.replace(' ', '')}.fcs").read_bytes()
+        (tmp_path / f"{visit}.fcs").write_bytes(raw.replace(b"CD25", b"CDxx"))
+        rows.append(f"{visit}.fcs,S01,{visit},1\n")
+    (tmp_path / "s.csv").write_text("file,subject,visit,batch\n" + "".join(rows))
+    done = treg("run", "s.csv", cwd=tmp_path)
+    assert done.returncode == 5
+    (advice,) = (line for line in done.stdout.splitlines() if line.startswith("Advice"))
+    assert "treg-gating check" in advice
+    assert "E_PANEL" in advice
+    told = treg("check", "s.csv", cwd=tmp_path)
+    assert told.stdout.count("CD25: no channel carries it") + told.stderr.count("CD25: no channel carries it") == 1
+
+
 def test_the_treatment_column_is_set_aside_and_said(ran, cohort):
     out, done = ran
     assert "Not read, because they tell the treatment: column 'arm'" in done.stderr

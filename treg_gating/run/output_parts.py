@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from treg_gating.fcs.codes import ERRORS
 from treg_gating.run.control_charts import ControlCharts
 from treg_gating.run.files import replace_file
 from treg_gating.run.ledger import Ledger
@@ -24,6 +25,7 @@ from treg_gating.run.whole_record import record_of
 __all__ = ["Making", "Part", "ReportWriter", "Reports", "Said", "write_part"]
 
 EXIT_DONE, EXIT_REVIEW, EXIT_FAILED = 0, 4, 5
+_BY_THE_FILE = {"E_PANEL", "E_COMPENSATION"}  # beside those of the reader: what `check` finds without fitting a gate
 
 ReportWriter = Callable[[RunRecord, Path], object]
 Reports = Mapping[str, ReportWriter]
@@ -156,8 +158,19 @@ def _last_screen(record: RunRecord, folder: Path, reports: Iterable[str]) -> lis
         f"{rows['not_estimable']} not estimable, {rows['failed']} failed, {rows['missing']} missing",
         f"Endpoint  {record.template.label}, median: {_medians(record.endpoint, record)}",
         f"Failed    {failures + more or 'none'}",
+        *_advice(failed),
         *_decisions(record.tubes),
         f"Results   in {folder}: {f'{shown}, ' if shown else ''}{tables}",
+    ]
+
+
+def _advice(failed: Sequence[TubeSummary]) -> list[str]:
+    """A line where several tubes failed by what stands in their files: most often they lack the same."""
+    codes = Counter(tube.code for tube in failed if tube.code in ERRORS or tube.code in _BY_THE_FILE)
+    alike = [code for code, n in codes.most_common(1) if n > 1]
+    return [
+        f"Advice    treg-gating check, with the same sheet, says once what several files lack ({code})"
+        for code in alike
     ]
 
 
