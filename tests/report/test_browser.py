@@ -146,5 +146,6 @@ def test_every_link_leads_to_a_place(open_tab: Callable[..., Any], report: Path)
     assert all(page.locator(target).count() == 1 for target in set(targets))
     page.locator("#filter").fill("no such tube")
     page.locator(".heat a").first.click()
+    page.wait_for_selector("#tube-3[open]")  # the page is told of the new place behind the click
     assert page.locator(".tube[open]").evaluate_all("tubes => tubes.map(t => t.id)") == ["tube-3"]
     assert page.locator("#tube-3").is_visible()
